@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Devices and channels: what requests are submitted to.
+ *
+ * A device is a leaf (file, memory, the caller's) or a target built of other devices.  A channel is one queue's way into
+ * one device: there is exactly one per (queue, device), opened with the queue, shared by all who lead there (a diamond
+ * counts once).  Leaves keep their engine's part in it, targets keep the channels of what lies below, their pools and
+ * their lanes.  Channels are private to the queue's owner.
+ *
+ * Gates.  br_dev_drain() closes the gate of each of the device's channels (new requests are held there in order), and is
+ * done when no request is inside; br_dev_resume() opens them again.  Both go to each queue as a message, so the I/O path
+ * pays a plain counter and a plain flag.
+ */
+#ifndef BR_IO_DEV_H
+#define BR_IO_DEV_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/list.h"
+#include "io/req.h"
+#include "op/ctx.h"
+#include "op/queue.h"
+
+struct br_chan;
+struct br_dev;
+
+/* Numbers equal to the public BLKREMAP_CAP_*. */
+enum { BR_CAP_WRITE = 1, BR_CAP_VOLATILE_CACHE = 2, BR_CAP_FUA = 4, BR_CAP_DISCARD = 8, BR_CAP_DISCARD_ZEROES = 16,
+       BR_CAP_WRITE_ZEROES = 32, BR_CAP_FAST_ZEROES = 64, BR_CAP_EXTENTS = 128, BR_CAP_RELEASE = 256, BR_CAP_GROW = 512,
+       BR_CAP_SHRINK = 1024 };
+
+struct br_dev_ops {
+	const char *type;		/* "file", "memory", "snapshot" */
+	size_t chan_bytes;		/* of the channel structure, whose first member is struct br_chan */
+	/* Make the channel's private part; lower channels by br_chan_get(chan->queue, lower).  Owner of the queue. */
+	int (*chan_open)(struct br_chan *chan);
+	void (*chan_close)(struct br_chan *chan);	/* idle; puts the lower channels */
+	/*
+	 * Take a request that lies inside the device, is aligned, and whose op the device's caps name (br_submit() has
+	 * checked).  Completes it exactly once by br_req_complete(), now or later.
+	 */
+	void (*submit)(struct br_chan *chan, struct br_req *req);
+	/* Look at the size below again, or set it (@bytes != 0).  May block shortly.  Optional. */
+	int (*resize)(struct br_dev *dev, uint64_t bytes, uint64_t *ret_bytes);
+	/* Make what was acknowledged durable and forget the device.  Called once, with no channel left. */
+	int (*close)(struct br_dev *dev);
+};
+
+/* Embed it as the first member.  Filled by the maker before br_dev_add(); constant afterwards unless noted. */
+struct br_dev {
+	struct br_ctx *ctx;
+	const struct br_dev_ops *ops;
+	const char *engine;		/* of leaves: "aio", "threads", "memory" ... */
+	uint64_t id;
+	char name[64];
+	_Atomic uint64_t bytes;
+	_Atomic uint32_t caps;
+	_Atomic uint32_t state, code;	/* BLKREMAP_ST_*, BLKREMAP_CODE_* */
+	uint32_t logical_block, physical_block, optimal_io, discard_granularity, buffer_align;
+	uint32_t block_bytes;
+	_Atomic uint64_t generation;
+	_Atomic uint64_t writes_accepted;	/* nonzero once it has taken a write since it was opened (-ESTALE rule) */
+	/* under ctx->lock */
+	uint32_t refs;			/* handles and devices above */
+	struct br_dev *claimed_by;	/* a target that alone may write to it */
+	struct br_list ctx_link;
+	struct br_list chans;		/* struct br_chan.dev_link */
+	uint32_t suspends;		/* drains without a resume */
+	struct br_dev *lower[2];	/* for listing; referenced */
+	uint32_t nr_lower;
+	_Atomic uint64_t counters[16];	/* BR_COUNT_*; each queue adds its own sums now and then */
+};
+
+struct br_chan {
+	struct br_dev *dev;
+	struct br_queue *queue;
+	struct br_list queue_link;	/* of queue->chans; owner only */
+	struct br_list dev_link;	/* of dev->chans; under ctx->lock */
+	uint32_t refs;
+	/* owner only */
+	uint32_t in_flight;		/* requests inside the device through this channel */
+	bool gated;
+	struct br_task_list held;	/* requests (by .task) that wait for the gate */
+	struct br_task *on_idle;	/* run when gated and in_flight reaches 0 */
+	uint64_t counts[16];		/* BR_COUNT_*: plain, this queue's; read racily for statistics through atomics */
+};
+
+enum { BR_COUNT_READS, BR_COUNT_READ_BYTES, BR_COUNT_WRITES, BR_COUNT_WRITE_BYTES, BR_COUNT_FLUSHES, BR_COUNT_DISCARDS,
+       BR_COUNT_ERRORS };
+
+/* Give the device its id, name and place in the context; the caller gets the first reference. */
+int br_dev_add(struct br_dev *dev, struct br_ctx *ctx, const struct br_dev_ops *ops, const char *name);
+void br_dev_get(struct br_dev *dev);
+/* Give a reference back; the last one closes the device.  Returns what ops->close() says.  May block. */
+int br_dev_put(struct br_dev *dev);
+/* Take or give back the only right to write.  -EBUSY if another device has it. */
+int br_dev_claim(struct br_dev *dev, struct br_dev *by);
+void br_dev_unclaim(struct br_dev *dev, struct br_dev *by);
+
+/* The channel of (queue, device), opened if need be, with one more reference.  Owner of the queue.  -errno on failure. */
+int br_chan_get(struct br_queue *q, struct br_dev *dev, struct br_chan **ret_chan);
+void br_chan_put(struct br_chan *chan);
+
+/* Submit; see req.h.  Owner of chan->queue. */
+void br_submit(struct br_chan *chan, struct br_req *req);
+
+/*
+ * Run @fn(chan, arg) on each queue that has a channel to @dev, by its owner (or a helper), then grant @op.
+ * An error of any is the op's.
+ */
+struct br_broadcast;
+void br_dev_broadcast(struct br_dev *dev, struct br_op *op, int (*fn)(struct br_chan *chan, void *arg), void *arg);
+/* Close the gates and wait until nothing is inside.  The op is granted then.  Counted. */
+void br_dev_drain(struct br_dev *dev, struct br_op *op);
+void br_dev_resume(struct br_dev *dev, struct br_op *op);
+
+#endif /* BR_IO_DEV_H */
