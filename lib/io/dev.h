@@ -22,6 +22,7 @@
 #include "base/list.h"
 #include "io/req.h"
 #include "op/ctx.h"
+#include "op/op.h"
 #include "op/queue.h"
 
 struct br_chan;
@@ -31,6 +32,18 @@ struct br_dev;
 enum { BR_CAP_WRITE = 1, BR_CAP_VOLATILE_CACHE = 2, BR_CAP_FUA = 4, BR_CAP_DISCARD = 8, BR_CAP_DISCARD_ZEROES = 16,
        BR_CAP_WRITE_ZEROES = 32, BR_CAP_FAST_ZEROES = 64, BR_CAP_EXTENTS = 128, BR_CAP_RELEASE = 256, BR_CAP_GROW = 512,
        BR_CAP_SHRINK = 1024 };
+
+enum { BR_COUNT_READS, BR_COUNT_READ_BYTES, BR_COUNT_WRITES, BR_COUNT_WRITE_BYTES, BR_COUNT_FLUSHES, BR_COUNT_DISCARDS,
+       BR_COUNT_ERRORS, BR_COUNTS };
+
+/* What br_dev_broadcast() sends to one channel. */
+struct br_message {
+	struct br_task task;
+	bool busy;			/* under ctx->lock */
+	int (*fn)(struct br_chan *chan, void *arg);
+	void *arg;
+	bool drain;			/* answer only when nothing is inside */
+};
 
 struct br_dev_ops {
 	const char *type;		/* "file", "memory", "snapshot" */
@@ -69,9 +82,14 @@ struct br_dev {
 	struct br_list ctx_link;
 	struct br_list chans;		/* struct br_chan.dev_link */
 	uint32_t suspends;		/* drains without a resume */
+	struct {
+		struct br_op *op;	/* of the broadcast under way */
+		uint32_t left;		/* channels that have not answered */
+		int error;
+	} talk;
 	struct br_dev *lower[2];	/* for listing; referenced */
 	uint32_t nr_lower;
-	_Atomic uint64_t counters[16];	/* BR_COUNT_*; each queue adds its own sums now and then */
+	_Atomic uint64_t counters[BR_COUNTS];	/* of channels that are gone; the living have their own */
 };
 
 struct br_chan {
@@ -80,16 +98,15 @@ struct br_chan {
 	struct br_list queue_link;	/* of queue->chans; owner only */
 	struct br_list dev_link;	/* of dev->chans; under ctx->lock */
 	uint32_t refs;
+	bool open;			/* chan_open() has succeeded */
 	/* owner only */
 	uint32_t in_flight;		/* requests inside the device through this channel */
 	bool gated;
 	struct br_task_list held;	/* requests (by .task) that wait for the gate */
-	struct br_task *on_idle;	/* run when gated and in_flight reaches 0 */
-	uint64_t counts[16];		/* BR_COUNT_*: plain, this queue's; read racily for statistics through atomics */
+	bool draining;			/* msg is answered when in_flight reaches 0 */
+	struct br_message msg;		/* posted under ctx->lock, see br_dev_broadcast() */
+	_Atomic uint64_t counts[BR_COUNTS];	/* written by the owner alone, read by anybody */
 };
-
-enum { BR_COUNT_READS, BR_COUNT_READ_BYTES, BR_COUNT_WRITES, BR_COUNT_WRITE_BYTES, BR_COUNT_FLUSHES, BR_COUNT_DISCARDS,
-       BR_COUNT_ERRORS };
 
 /* Give the device its id, name and place in the context; the caller gets the first reference. */
 int br_dev_add(struct br_dev *dev, struct br_ctx *ctx, const struct br_dev_ops *ops, const char *name);
@@ -106,14 +123,21 @@ void br_chan_put(struct br_chan *chan);
 
 /* Submit; see req.h.  Owner of chan->queue. */
 void br_submit(struct br_chan *chan, struct br_req *req);
+void br_chan_answer(struct br_chan *chan);	/* for br_chan_left() only */
+
+/* A request is no longer inside. */
+static inline void br_chan_left(struct br_chan *chan)
+{
+	if (br_unlikely(--chan->in_flight == 0 && chan->draining))
+		br_chan_answer(chan);
+}
 
 /*
- * Run @fn(chan, arg) on each queue that has a channel to @dev, by its owner (or a helper), then grant @op.
- * An error of any is the op's.
+ * Run @fn(chan, arg) on each queue that has a channel to @dev, by its owner (or a helper).  Launches on @op; it is granted
+ * when all have answered, with the first error.  One broadcast of a device at a time: callers hold the context's control lock (ctx.h).
  */
-struct br_broadcast;
 void br_dev_broadcast(struct br_dev *dev, struct br_op *op, int (*fn)(struct br_chan *chan, void *arg), void *arg);
-/* Close the gates and wait until nothing is inside.  The op is granted then.  Counted. */
+/* Close the gates; the op awaits that nothing is inside.  Counted: the last resume opens them.  As br_dev_broadcast(). */
 void br_dev_drain(struct br_dev *dev, struct br_op *op);
 void br_dev_resume(struct br_dev *dev, struct br_op *op);
 

@@ -47,7 +47,17 @@ struct br_ctx {
 	uint64_t next_id;		/* of devices and jobs; never reused */
 	struct br_queue service;	/* the first service queue: jobs without a queue of their own, timers */
 	int bell;			/* wakes the worker, or makes blkremap_ctx_fd() readable */
-	_Atomic uint64_t next_help_ns;
+	struct br_op *control;		/* holder of the control lock, under lock */
+	struct br_list control_waiters;	/* struct br_control.link */
+};
+
+/*
+ * The control lock: suspend, take, attach, drop, reset and the like are done one after another in a context.  FIFO.
+ * The op is granted (launched inside) when it has it.
+ */
+struct br_control {
+	struct br_list link;
+	struct br_op *op;
 };
 
 int br_ctx_init(struct br_ctx *ctx, const struct blkremap_env *env, bool no_threads);
@@ -66,6 +76,9 @@ static inline void br_ctx_unlock(struct br_ctx *ctx)
 void br_timer_arm(struct br_ctx *ctx, struct br_timer *t, struct br_queue *q, uint64_t when_ns);
 bool br_timer_cancel(struct br_ctx *ctx, struct br_timer *t);	/* false: it has fired, its task is under way */
 uint64_t br_timers_fire(struct br_ctx *ctx);	/* fires what is due; returns when the next one is, or BR_NEVER */
+
+void br_control_lock(struct br_ctx *ctx, struct br_control *c, struct br_op *op);
+void br_control_unlock(struct br_ctx *ctx);
 
 void br_wait_begin(struct br_ctx *ctx);
 void br_wait_end(struct br_ctx *ctx);

@@ -22,6 +22,7 @@
 #ifndef BR_OP_OP_H
 #define BR_OP_OP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "op/queue.h"
@@ -51,6 +52,7 @@ struct br_op {
 	struct br_queue *queue;
 	int step, next;
 	uint32_t pending;		/* launched and not done, + 1 while a step runs */
+	bool ended;			/* for owners that wait, see br_op_ended() */
 	int error;			/* the first one, or 0 */
 	int grant_error;
 };
@@ -63,5 +65,7 @@ void br_op_grant(struct br_op *op, int error);		/* any thread: br_op_done() ther
 int br_op_await(struct br_op *op, int next);
 int br_op_fail(struct br_op *op, int error);		/* before launching anything in this step */
 void br_op_clear_error(struct br_op *op);		/* a step that has dealt with it */
+/* For ops whose finish() leaves the memory alone: has it finished?  @arg is the op; fits br_block(). */
+bool br_op_ended(void *arg);
 
 #endif /* BR_OP_OP_H */

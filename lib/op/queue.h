@@ -13,7 +13,9 @@
  *	  br_queue_run(q)            until it returns false: nothing more to do now
  *	br_queue_leave(q)            rings the bell if something came in meanwhile
  *
- * Posting: br_queue_post() pushes and rings the bell only if the inbox was empty and no owner is awake to see it.
+ * Posting: br_queue_post() pushes, and rings the bell only if the inbox was empty and either the owner sleeps inside a call
+ * or nobody is inside and somebody watches the bell (notify: the application asked for the descriptor, or it is a service
+ * queue).  Service queues share their context's bell.
  */
 #ifndef BR_OP_QUEUE_H
 #define BR_OP_QUEUE_H
@@ -63,15 +65,18 @@ struct br_queue {
 	uint32_t seen_epoch;		/* helper only, under ctx->lock */
 	_Atomic(struct br_task *) inbox;	/* last in first out; reversed when popped */
 	int bell;
-	bool notify;			/* owner only: sources ring the bell, see br_source_ops.notify */
+	_Atomic bool notify;		/* somebody watches the bell while nobody is inside; set by the owner */
+	_Atomic uint32_t posters;	/* threads inside br_queue_post(): the queue must outlive their last touch */
 	bool service;			/* run by the library's worker or blkremap_process(), not by the application */
 	/* owner only */
 	struct br_task_list ready;
 	struct br_source *sources;
 	uint32_t ops;			/* ops that began here and have not ended */
+	uint32_t unreaped;		/* completions that the application has not fetched yet */
 	struct br_list chans;		/* struct br_chan.queue_link */
 	/* under ctx->lock */
 	struct br_list ctx_link;
+	uint32_t pins;			/* helpers that look at it */
 };
 
 int br_queue_init(struct br_queue *q, struct br_ctx *ctx, bool service);
@@ -84,6 +89,7 @@ void br_queue_leave(struct br_queue *q);
 /* Owner only. */
 void br_queue_ready(struct br_queue *q, struct br_task *task);
 bool br_queue_run(struct br_queue *q);		/* kick, poll, inbox, ready tasks; false if nothing was there */
+void br_queue_kick(struct br_queue *q);		/* send what the sources have gathered */
 struct br_source *br_queue_source(struct br_queue *q, const void *engine);
 void br_queue_add_source(struct br_queue *q, struct br_source *s);
 void br_queue_set_notify(struct br_queue *q, bool on);
