@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "io/sync.h"
+
+#include <errno.h>
+
+int br_sync_open(struct br_sync *s, struct br_ctx *ctx, struct br_dev *dev)
+{
+	int r = br_queue_init(&s->queue, ctx, false);
+
+	s->chan = NULL;
+	if (r < 0)
+		return r;
+	br_queue_enter(&s->queue);
+	if (dev)
+		r = br_chan_get(&s->queue, dev, &s->chan);
+	br_queue_leave(&s->queue);
+	if (r < 0)
+		br_queue_done(&s->queue);
+	return r;
+}
+
+/* Ops that this queue began may still wait for readers on other queues. */
+static bool is_quiet(void *arg)
+{
+	struct br_queue *q = arg;
+
+	return q->ops == 0 && !br_queue_has_work(q) && br_queue_in_flight(q) == 0;
+}
+
+void br_sync_close(struct br_sync *s)
+{
+	br_queue_enter(&s->queue);
+	br_block(s->queue.ctx, &s->queue, is_quiet, &s->queue, BR_NEVER);
+	br_chan_put(s->chan);
+	br_queue_leave(&s->queue);
+	br_queue_done(&s->queue);
+}
+
+static void sync_done(struct br_req *req)
+{
+	*(bool *)req->priv = true;
+}
+
+static bool is_true(void *arg)
+{
+	return *(bool *)arg;
+}
+
+int br_sync_submit(struct br_sync *s, struct br_chan *chan, struct br_req *req)
+{
+	bool done = false;
+	int r = br_queue_enter(&s->queue);
+
+	if (r < 0)
+		return r;
+	req->done = sync_done;
+	req->priv = &done;
+	br_submit(chan, req);
+	br_block(s->queue.ctx, &s->queue, is_true, &done, BR_NEVER);
+	br_queue_leave(&s->queue);
+	return req->result;
+}
+
+int br_sync_read(struct br_sync *s, void *buf, uint64_t len, uint64_t off)
+{
+	struct iovec iov = { buf, len };
+	struct br_req req = { .op = BR_READ, .offset = off, .length = len, .iov = &iov, .iovcnt = 1 };
+
+	return br_sync_submit(s, s->chan, &req);
+}
+
+int br_sync_write(struct br_sync *s, const void *buf, uint64_t len, uint64_t off, uint32_t flags)
+{
+	struct iovec iov = { (void *)(uintptr_t)buf, len };
+	struct br_req req = { .op = BR_WRITE, .flags = flags, .offset = off, .length = len, .iov = &iov, .iovcnt = 1 };
+
+	return br_sync_submit(s, s->chan, &req);
+}
+
+int br_sync_simple(struct br_sync *s, uint32_t op, uint64_t off, uint64_t len, uint32_t flags)
+{
+	struct br_req req = { .op = op, .flags = flags, .offset = off, .length = len };
+
+	return br_sync_submit(s, s->chan, &req);
+}
+
+int br_sync_op(struct br_sync *s, struct br_op *op, const struct br_op_class *cls, uint64_t deadline_ns)
+{
+	bool ended;
+	int r = br_queue_enter(&s->queue);
+
+	if (r < 0)
+		return r;
+	br_op_start(op, cls, &s->queue);
+	ended = br_block(s->queue.ctx, &s->queue, br_op_ended, op, deadline_ns);
+	br_queue_leave(&s->queue);
+	return ended ? op->error : -ETIMEDOUT;
+}
