@@ -128,7 +128,7 @@ BLKREMAP_API int blkremap_queue_close(struct blkremap_queue *q);
  * descriptor nobody has asked for is cheaper.
  *
  * @param[in] q  The queue.
- * @return The descriptor, valid until blkremap_queue_close(); poll it for input only, never read, write or close it. 
+ * @return The descriptor, valid until blkremap_queue_close(); poll it for input only, never read, write or close it.
  *         Or a negative errno.
  * @retval -EBUSY  Asked for the first time while requests are in flight.
  * @par Thread safety
@@ -190,7 +190,7 @@ BLKREMAP_API int blkremap_queue_cancel(struct blkremap_queue *q, uint32_t flags,
  *
  * Takes them in order until the first malformed one, or until the queue is full; those of one call go to the device
  * together.  Nothing is durable by this; see the top of this file.  Whatever depends on the device (beyond the end, not
- * aligned, read-only, failed) comes as a completion.  While the device is suspended requests are taken, and wait. 
+ * aligned, read-only, failed) comes as a completion.  While the device is suspended requests are taken, and wait.
  * Never blocks, except for the I/O of buffered files in a context without threads, which is done in place.
  *
  * @param[in] q    The queue.

@@ -254,7 +254,7 @@ BLKREMAP_API int blkremap_check(struct blkremap_ctx *ctx, const char *spec, uint
 /**
  * Save what can be saved of damaged metadata, or of an invalid snapshot, into a new file.
  *
- * The damaged one is not written to.  Every loss is told as a finding.  After 0 or more the new one is durable. 
+ * The damaged one is not written to.  Every loss is told as a finding.  After 0 or more the new one is durable.
  * Blocks.
  *
  * @param[in] ctx       The context.

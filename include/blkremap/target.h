@@ -97,7 +97,7 @@ BLKREMAP_API int blkremap_snapshot_create(struct blkremap_ctx *ctx, struct blkre
  *
  * The store says nothing about which origin it belongs to, nor whether it has missed writes: the caller, or the stack
  * file, must know.  Reads every entry of the metadata and distrusts it.  Closing the handle does not detach the
- * snapshot: the origin keeps it protected until blkremap_snapshot_drop(), or until the origin itself is closed. 
+ * snapshot: the origin keeps it protected until blkremap_snapshot_drop(), or until the origin itself is closed.
  * Blocks.
  *
  * @param[in] ctx       The context.
