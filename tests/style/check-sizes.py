@@ -37,8 +37,9 @@ def body_end(code, at):
 
 
 def blocks_depth(body):
-    """Depth of blocks alone: the braces of an initializer nest without making code deep."""
-    return body_end(re.sub(r'=\s*\{[^;]*\}\s*;', ';', re.sub(r'\([^;{}]*\)\s*\{[^;{}]*\}', '', body)), 0)[1]
+    """Depth of blocks alone: the braces of initializers nest without making code deep."""
+    body = re.sub(r'\((?:const )?struct \w+(?:\[\])?\)\s*\{[^{}]*\}', '', body)
+    return body_end(re.sub(r'=\s*\{[^;]*\}\s*;', ';', body), 0)[1]
 
 
 def functions(path, text):
