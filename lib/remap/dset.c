@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How it works (protocols.md P5).  A lane has 64 lines of 8 words; a block may lie in any slot of the one line that its
- * hash names.  A slot is 0 or (block + 1) << 1 | WAITED.
+ * How it works (protocols.md P5).  A lane has 64 lines of 8 words; a block may lie in any slot of the one line that
+ * its hash names.  A slot is 0 or (block + 1) << 1 | WAITED.
  *
  *	from			to			by			how
  *	0			block			the queue		exchange, seq_cst
@@ -9,16 +9,17 @@
  *	block			block | WAITED		a quiescer		compare-exchange, under the lock
  *	block | WAITED		0			the queue		store, under the lock
  *
- * A slot that is WAITED changes under the lock only, and a quiescer scans under the lock, so a slot that it found WAITED
- * is the same occupant's until the scan is over: no ABA.  A slot that changes while the scan tries to mark it was left
- * meanwhile; whoever is in it now came later and is not waited for.
+ * A slot that is WAITED changes under the lock only, and a quiescer scans under the lock, so a slot that it found
+ * WAITED is the same occupant's until the scan is over: no ABA.  A slot that changes while the scan tries to mark it
+ * was left meanwhile; whoever is in it now came later and is not waited for.
  *
- * Whom does a leaver release?  Each quiesce has a ticket.  since[] of a WAITED slot is the ticket that marked it: every
- * later quiesce that covers the block has counted it as well, for it stays WAITED until it is left, and no earlier one
- * has.  So the leaver strikes itself off the waiters that cover its block and have a ticket not below since[].
+ * Whom does a leaver release?  Each quiesce has a ticket.  since[] of a WAITED slot is the ticket that marked it:
+ * every later quiesce that covers the block has counted it as well, for it stays WAITED until it is left, and no
+ * earlier one has.  So the leaver strikes itself off the waiters that cover its block and have a ticket not below
+ * since[].
  *
- * An entry that finds its line full goes to a list under the lock.  The lock then orders what seq_cst orders otherwise:
- * if the scan was first, the look-up that follows the entry sees what was inserted before the scan.
+ * An entry that finds its line full goes to a list under the lock.  The lock then orders what seq_cst orders
+ * otherwise: if the scan was first, the look-up that follows the entry sees what was inserted before the scan.
  */
 #include "remap/dset.h"
 

@@ -2,9 +2,10 @@
 /*
  * The deferred set: who is inside a block right now, and telling somebody when they have left.
  *
- * A request that is about to route itself enters the set first, looks up where its block lives while it holds the entry,
- * and leaves when its last leg has completed.  Whoever changes where a block lives inserts the change first and quiesces
- * the block then: each reader either is seen by the quiescer, which then waits for it, or sees the change itself.
+ * A request that is about to route itself enters the set first, looks up where its block lives while it holds the
+ * entry, and leaves when its last leg has completed.  Whoever changes where a block lives inserts the change first
+ * and quiesces the block then: each reader either is seen by the quiescer, which then waits for it, or sees the
+ * change itself.
  *
  *	br_dset_enter(lane, block, &req->entry);        reader
  *	to = route(table, &req->entry, block);          only what takes an entry may decide (D3)
@@ -15,9 +16,9 @@
  *	br_dset_quiesce(set, block, &w->waiter, op);
  *	return br_op_await(op, S_OVERWRITE);            at once, or when all who were inside have left
  *
- * Promises.  G1: the op goes on after each entry that was taken before the quiesce has been given back, once.  G2: entries
- * taken later neither delay it nor are waited for.  What the table must do for this: the insert's last store and the
- * look-up's first load are seq_cst, as the slots are.
+ * Promises.  G1: the op goes on after each entry that was taken before the quiesce has been given back, once.  G2:
+ * entries taken later neither delay it nor are waited for.  What the table must do for this: the insert's last store
+ * and the look-up's first load are seq_cst, as the slots are.
  *
  * Cost: enter and leave are one atomic instruction each on a line that only this queue writes.
  */
@@ -41,7 +42,7 @@ enum { BR_DSET_LINES = 64, BR_DSET_SLOTS = 8 };
 
 struct br_dset {
 	struct br_ctx *ctx;
-	struct br_mutex lock;		/* takes nothing inside; protects what follows and each transition of a WAITED slot */
+	struct br_mutex lock;		/* takes nothing inside; protects what follows and each WAITED slot */
 	uint64_t ticket;		/* of the last quiesce */
 	struct br_list lanes;		/* struct br_dset_lane.link */
 	struct br_list waiters;		/* struct br_dset_waiter.link */
@@ -51,11 +52,11 @@ struct br_dset {
 /* One queue's part of the set: its slots are written by that queue's owner, but for the WAITED mark. */
 struct br_dset_lane;
 
-/* Proof that the bearer is inside a block.  Embed it in the request; it must stay where it is until it is given back. */
+/* Proof that the bearer is inside a block.  Embed it in the request; it must stay where it is until given back. */
 struct br_entry {
 	struct br_dset_lane *lane;
 	uint64_t block;
-	uint64_t since;			/* overflow only, under the set's lock: ticket of the first who waits for it, or 0 */
+	uint64_t since;			/* overflow only, under the set's lock: ticket of the first waiter, or 0 */
 	struct br_list link;		/* overflow only, under the set's lock */
 	uint32_t slot;
 };
@@ -81,8 +82,9 @@ void br_dset_enter(struct br_dset_lane *l, uint64_t block, struct br_entry *e);
 void br_dset_leave(struct br_entry *e);
 
 /*
- * Call in a step of @op.  True: nobody was inside, nothing was launched.  False: one piece was launched, and is done when
- * those inside have left.  Either way `return br_op_await(op, next)` does the right thing, so the result may be ignored.
+ * Call in a step of @op.  True: nobody was inside, nothing was launched.  False: one piece was launched, and is done
+ * when those inside have left.  Either way `return br_op_await(op, next)` does the right thing, so the result may be
+ * ignored.
  */
 bool br_dset_quiesce(struct br_dset *s, uint64_t block, struct br_dset_waiter *w, struct br_op *op);
 /* The same for all blocks in [begin, end). */

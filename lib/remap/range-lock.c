@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How it works.  Each hold counts the older holds that exclude it.  Going away, by give or cancel, takes one off the count
- * of each younger hold that it excludes; a count of 0 is the grant.  So order is kept without a queue per block, and a
- * waiter in the middle can go away like any other.
+ * How it works.  Each hold counts the older holds that exclude it.  Going away, by give or cancel, takes one off the
+ * count of each younger hold that it excludes; a count of 0 is the grant.  So order is kept without a queue per
+ * block, and a waiter in the middle can go away like any other.
  *
- * Holds of one block lie in a list by hash, wider ones in a list of their own: the common case looks at two short lists.
+ * Holds of one block lie in a list by hash, wider ones in a list of their own: the common case looks at two short
+ * lists.
  */
 #include "remap/range-lock.h"
 
@@ -129,7 +130,7 @@ bool br_range_lock_try(struct br_range_lock *l, struct br_range_hold *h, uint64_
 
 /* ---- going ----------------------------------------------------------------------------------------------------- */
 
-/* @h is gone: those younger that it kept out have one less ahead; who has none is granted now, and chained to be told. */
+/* @h is gone: the younger that it kept out have one less ahead; who has none is granted now, and chained. */
 static void strike_list(struct br_list *list, const struct br_range_hold *h, struct br_range_hold ***ret_tail)
 {
 	struct br_list *i;

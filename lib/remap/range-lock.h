@@ -7,12 +7,13 @@
  *	...
  *	br_range_lock_give(&t->chunks, &w->hold);
  *
- * No barging: a request waits for all that came before it and overlaps it, held or waiting, unless both share.  When the
- * last of them is gone it owns the range at that moment, before its queue is told, so nobody can slip in between.
+ * No barging: a request waits for all that came before it and overlaps it, held or waiting, unless both share.  When
+ * the last of them is gone it owns the range at that moment, before its queue is told, so nobody can slip in
+ * between.
  *
- * Any thread may call these, but the op of a take must be a step's that runs now.  Order between several locks, or several
- * ranges of one: taking a second while holding a first deadlocks unless all do it in one order (an origin's write takes
- * the chunk in each snapshot in registry order).
+ * Any thread may call these, but the op of a take must be a step's that runs now.  Order between several locks, or
+ * several ranges of one: taking a second while holding a first deadlocks unless all do it in one order (an origin's
+ * write takes the chunk in each snapshot in registry order).
  */
 #ifndef BR_REMAP_RANGE_LOCK_H
 #define BR_REMAP_RANGE_LOCK_H
@@ -51,8 +52,9 @@ void br_range_lock_init(struct br_range_lock *l, struct br_ctx *ctx);
 void br_range_lock_done(struct br_range_lock *l);	/* nothing is held */
 
 /*
- * Take [begin, end), not empty, in a step of @op.  True: it is held, nothing was launched.  False: one piece was launched and is
- * done with 0 when it is held, or with -ECANCELED when the wait was cancelled.  The result may be ignored before br_op_await().
+ * Take [begin, end), not empty, in a step of @op.  True: it is held, nothing was launched.  False: one piece was
+ * launched and is done with 0 when it is held, or with -ECANCELED when the wait was cancelled.  The result may be
+ * ignored before br_op_await().
  */
 bool br_range_lock_take(struct br_range_lock *l, struct br_range_hold *h, uint64_t begin, uint64_t end, bool exclusive,
 			struct br_op *op);

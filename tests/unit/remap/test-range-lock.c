@@ -7,9 +7,10 @@
 
 #include <errno.h>
 
+#include "../walk.h"
 #include "remap/range-lock.h"
 
-enum { MAX = 4, MAX_PATH = 3 * MAX };
+enum { MAX = 4 };
 enum { ABSENT, PRESENT, GONE };
 
 static const struct {
@@ -26,31 +27,6 @@ static struct br_range_hold holds[MAX];
 static struct fake_op ops[MAX];
 static unsigned kind[MAX], life[MAX], age[MAX], clock_now;
 static bool at_once[MAX];
-
-static struct {
-	unsigned chosen, among;
-} path[MAX_PATH];
-static unsigned depth, kept;
-
-static unsigned choose(unsigned among)
-{
-	if (depth == kept) {
-		path[kept].chosen = 0;
-		kept++;
-	}
-	path[depth].among = among;
-	return path[depth++].chosen;
-}
-
-static bool next_path(void)
-{
-	while (kept && path[kept - 1].chosen + 1 == path[kept - 1].among)
-		kept--;
-	if (!kept)
-		return false;
-	path[kept - 1].chosen++;
-	return true;
-}
 
 static bool excluded(unsigned a, unsigned b)
 {
@@ -112,7 +88,7 @@ static void one_path(unsigned n)
 {
 	memset(ops, 0, sizeof(ops));
 	memset(life, 0, sizeof(life));
-	depth = clock_now = 0;
+	clock_now = 0;
 	br_range_lock_init(&rl, &fake_ctx);
 	for (unsigned steps = 0; steps < 2 * n; steps++) {
 		unsigned can[MAX], nr = 0;
@@ -120,7 +96,7 @@ static void one_path(unsigned n)
 		for (unsigned i = 0; i < n; i++)
 			if (life[i] != GONE)
 				can[nr++] = i;
-		act(can[choose(nr)]);
+		act(can[walk_choose(nr)]);
 		compare(n);
 	}
 	for (unsigned i = 0; i < n; i++)
@@ -133,10 +109,10 @@ static void all_paths(unsigned n, unsigned number)
 {
 	for (unsigned i = 0; i < n; i++, number /= KINDS)
 		kind[i] = number % KINDS;
-	kept = 0;
+	walk_begin();
 	do {
 		one_path(n);
-	} while (next_path());
+	} while (walk_next());
 }
 
 static void three_holds_of_all_kinds_in_every_order_obey_the_definition(void **state)
