@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The layout of every public struct and the value of every public constant, as programs that were built before know
- * them.  A change here is a change of the ABI: grow structs at their end only, never change a number.
- * One TAP line a struct, one for all constants.  Sizes are those of 64-bit machines; elsewhere only constants are tested.
+ * them.  A change here is a change of the ABI: grow structs at their end only, never change a number.  One TAP line a
+ * struct, one for all constants.  Sizes are those of 64-bit machines; elsewhere only constants are tested.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -333,8 +333,8 @@ static int field_differs(const struct field *f)
 {
 	if (f->offset == f->expected_offset && f->size == f->expected_size)
 		return 0;
-	printf("# %s.%s: offset %zu, size %zu; was %zu, %zu\n", f->type, f->name, f->offset, f->size, f->expected_offset,
-	       f->expected_size);
+	printf("# %s.%s: offset %zu, size %zu; was %zu, %zu\n", f->type, f->name, f->offset, f->size,
+	       f->expected_offset, f->expected_size);
 	return 1;
 }
 
