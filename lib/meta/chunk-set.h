@@ -6,8 +6,8 @@
  *	r = br_chunk_set_add(&set, chunk);	1: it is new; 0: it was there; -ENOMEM
  *	br_chunk_set_done(&set);
  *
- * Memory is 21 to 43 bytes for each group of 64 chunks that has a member: half a byte a chunk where they lie together, at
- * most 43 bytes where they are scattered.  A device that claims to be huge costs nothing.
+ * Memory is 21 to 43 bytes for each group of 64 chunks that has a member: half a byte a chunk where they lie together,
+ * at most 43 bytes where they are scattered.  A device that claims to be huge costs nothing.
  */
 #ifndef BR_META_CHUNK_SET_H
 #define BR_META_CHUNK_SET_H

@@ -229,6 +229,8 @@ const char *br_snap_fault_text(enum br_snap_fault fault)
 		return "its chunk is beyond the end of the origin";
 	case BR_SNAP_OLD_TWICE:
 		return "its chunk is already mapped by an earlier exception";
+	case BR_SNAP_DATA_LOST:
+		return "its data cannot be read";
 	case BR_SNAP_NO_NEXT_AREA:
 		return "it fills the last area, and the store has no room for the next";
 	}

@@ -71,6 +71,7 @@ enum br_snap_fault {
 	BR_SNAP_NEW_TWICE,		/* ... holds the data of an earlier entry */
 	BR_SNAP_OLD_BEYOND,		/* the old chunk lies behind the end of the origin */
 	BR_SNAP_OLD_TWICE,		/* ... was mapped by an earlier entry */
+	BR_SNAP_DATA_LOST,		/* ... but its data cannot be read */
 	BR_SNAP_NO_NEXT_AREA,		/* fills the last area, and there is no room for the next */
 };
 
