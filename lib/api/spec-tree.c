@@ -93,6 +93,31 @@ char *br_spec_strndup(struct br_spec_tree *tree, const char *text, size_t len)
 
 /* ---- sentences --------------------------------------------------------------------------------------------------- */
 
+struct br_spec_quote br_spec_quote(const char *text, size_t len)
+{
+	struct br_spec_quote q;
+	const size_t room = sizeof(q.s) - 1;
+	size_t n = BR_MIN(len, room);
+
+	for (size_t i = 0; i < n; i++)
+		q.s[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+	if (len > room)
+		memcpy(q.s + room - 3, "...", 3);
+	q.s[n] = '\0';
+	return q;
+}
+
+struct br_spec_quote br_spec_quote_file(const char *path)
+{
+	const size_t room = sizeof(struct br_spec_quote) - 1;
+	size_t len = strlen(path), skip = len > room ? len - room : 0;
+	struct br_spec_quote q = br_spec_quote(path + skip, len - skip);
+
+	if (skip)
+		memcpy(q.s, "...", 3);
+	return q;
+}
+
 static unsigned line_of(const char *text, size_t at)
 {
 	unsigned line = 1;
@@ -112,22 +137,7 @@ int br_spec_fail(const struct br_spec_tree *tree, size_t at, int error, const ch
 	va_end(ap);
 	if (!tree->file)
 		return br_error(error, "spec: byte %zu: %s", at, what);
-	return br_error(error, "%s:%u: %s", br_spec_quote(tree->file, strlen(tree->file)).s, line_of(tree->text, at),
-			what);
-}
-
-struct br_spec_quote br_spec_quote(const char *text, size_t len)
-{
-	struct br_spec_quote q;
-	const size_t room = sizeof(q.s) - 1;
-	size_t n = BR_MIN(len, room);
-
-	for (size_t i = 0; i < n; i++)
-		q.s[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
-	if (len > room)
-		memcpy(q.s + room - 3, "...", 3);
-	q.s[n] = '\0';
-	return q;
+	return br_error(error, "%s:%u: %s", br_spec_quote_file(tree->file).s, line_of(tree->text, at), what);
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */

@@ -263,9 +263,9 @@ int br_stack_parse(const struct blkremap_env *env, const char *file, const char 
 	int r = 0;
 
 	if (len > BR_SPEC_MAX_TEXT)
-		return br_error(-EINVAL, "%s: longer than %d bytes", br_spec_quote(file, strlen(file)).s, BR_SPEC_MAX_TEXT);
+		return br_error(-EINVAL, "%s: longer than %d bytes", br_spec_quote_file(file).s, BR_SPEC_MAX_TEXT);
 	if (memchr(text, '\0', len))
-		return br_error(-EINVAL, "%s: not a text: a NUL byte", br_spec_quote(file, strlen(file)).s);
+		return br_error(-EINVAL, "%s: not a text: a NUL byte", br_spec_quote_file(file).s);
 	stack = br_alloc(env, sizeof(*stack));
 	if (!stack)
 		return br_error(-ENOMEM, "spec: no memory");
@@ -326,10 +326,10 @@ static int open_text(const char *path)
 	struct stat st;
 
 	if (fd < 0)
-		return br_error(-errno, "%s: cannot be opened as a stack file", br_spec_quote(path, strlen(path)).s);
+		return br_error(-errno, "%s: cannot be opened as a stack file", br_spec_quote_file(path).s);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		close(fd);
-		return br_error(-EINVAL, "%s: a stack file is a regular file", br_spec_quote(path, strlen(path)).s);
+		return br_error(-EINVAL, "%s: a stack file is a regular file", br_spec_quote_file(path).s);
 	}
 	return fd;
 }
@@ -347,7 +347,7 @@ int br_stack_load(const struct blkremap_env *env, const char *path, struct br_st
 	len = text ? read_all(fd, text, size - 1) : -ENOMEM;
 	close(fd);
 	if (len < 0)
-		r = br_error((int)len, "%s: cannot be read", br_spec_quote(path, strlen(path)).s);
+		r = br_error((int)len, "%s: cannot be read", br_spec_quote_file(path).s);
 	else
 		r = br_stack_parse(env, path, text, (size_t)len, ret_stack);
 	br_free(env, text, size);
