@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Engine "aio": libaio, one kernel context a queue.
+ *
+ *	submit()  fills an iocb and puts it into the batch
+ *	kick()    one io_submit() for the whole batch
+ *	poll()    completions, read from the ring that the kernel shares with us: no system call
+ *	wait()    io_getevents(), with the bells watched by one-shot polls in the same context
+ *
+ * What the kernel refuses.  io_submit() may take a part of the batch: the rest follows at once.  -EAGAIN: the rest stays
+ * here and follows the next completion; with nothing in flight none would come, so then the first request fails with it.
+ * Any other error belongs to the first iocb alone: that request fails, or is tried in the way that such files know (FDSYNC
+ * becomes fdatasync() in the jobs source, RWF_DSYNC a flush after the write).
+ *
+ * The ring.  Its layout is kernel ABI (fio and qemu read it too), told by a magic number and "incompatible features"; where
+ * these are not as expected, io_getevents() is used.  head is ours, tail the kernel's.
+ *
+ * All of it is private to the owner of the queue.
+ */
+#include "io/file-internal.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <poll.h>
+#include <time.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "op/ctx.h"
+
+enum { DEPTH = 256, EVENTS = 32, WATCHES = 2, MAX_INTERRUPTED = 16 };
+#define RING_MAGIC 0xa10a10a1u
+enum { BLIND_NS = 1000000 };	/* how long to sleep at most when a bell cannot be watched */
+
+struct ring {
+	uint32_t id, nr;
+	_Atomic uint32_t head, tail;
+	uint32_t magic, compat, incompat, header_bytes;
+	struct io_event events[];
+};
+
+/* A one-shot poll.  It stays armed until it fires, over any number of sleeps. */
+struct watch {
+	struct iocb iocb;
+	int fd;
+	bool armed;
+};
+
+struct aio {
+	struct br_source source;
+	struct br_lane lane;
+	io_context_t ctx;
+	struct ring *ring;		/* NULL: not as expected */
+	uint32_t sent;			/* requests that the kernel has */
+	uint32_t nr_batch;
+	bool stalled;			/* -EAGAIN: nothing goes out before the next completion */
+	bool notify;
+	struct watch watches[WATCHES];
+	struct iocb *batch[DEPTH];	/* each br_file_io is in it at most once */
+};
+
+bool br_aio_without_ring;
+
+static struct aio *to_aio(struct br_source *s)
+{
+	return br_container_of(s, struct aio, source);
+}
+
+/* ---- towards the kernel ------------------------------------------------------------------------------------------------- */
+
+static void ring_bell_when_done(struct aio *a, struct iocb *iocb)
+{
+	io_set_eventfd(iocb, a->source.queue->bell);
+}
+
+static void prepare_vectors(struct br_file_io *io, int fd, long long at)
+{
+	bool write = io->req->op == BR_WRITE;
+
+	if (io->iovcnt > 1 && write)
+		io_prep_pwritev(&io->iocb, fd, io->iov, (int)io->iovcnt, at);
+	else if (io->iovcnt > 1)
+		io_prep_preadv(&io->iocb, fd, io->iov, (int)io->iovcnt, at);
+	else if (write)
+		io_prep_pwrite(&io->iocb, fd, io->iov->iov_base, io->iov->iov_len, at);
+	else
+		io_prep_pread(&io->iocb, fd, io->iov->iov_base, io->iov->iov_len, at);
+}
+
+static void prepare_transfer(struct br_file_io *io)
+{
+	const struct br_req *req = io->req;
+
+	br_file_io_piece(io);
+	prepare_vectors(io, io->file->fd, (long long)(req->offset + io->done));
+	if (req->op != BR_WRITE || !(req->flags & BR_FUA))
+		return;
+	if (atomic_load_explicit(&io->file->no_dsync, memory_order_relaxed))
+		io->flush_after = true;
+	if (!io->flush_after)
+		io->iocb.aio_rw_flags = RWF_DSYNC;
+}
+
+static void put_into_batch(struct aio *a, struct br_file_io *io)
+{
+	if (io->stage == BR_STAGE_FLUSH || io->req->op == BR_FLUSH)
+		io_prep_fdsync(&io->iocb, io->file->fd);
+	else
+		prepare_transfer(io);
+	io->iocb.data = io;
+	if (a->notify)
+		ring_bell_when_done(a, &io->iocb);
+	a->batch[a->nr_batch++] = &io->iocb;
+}
+
+/* The first @n of the batch are gone. */
+static void drop_from_batch(struct aio *a, uint32_t n)
+{
+	a->nr_batch -= n;
+	for (uint32_t i = 0; br_unlikely(i < a->nr_batch); i++)
+		a->batch[i] = a->batch[i + n];
+}
+
+/* ---- completion --------------------------------------------------------------------------------------------------------- */
+
+static void finish(struct aio *a, struct br_file_io *io, int result)
+{
+	io->result = result;
+	br_lane_finish(&a->lane, io);
+	while ((io = br_lane_next(&a->lane, &a->source)))
+		put_into_batch(a, io);
+}
+
+/* The rest of this request is for the jobs source: its place here is given up without completing it. */
+static void hand_over_flush(struct aio *a, struct br_file_io *io)
+{
+	struct br_req *req = io->req;
+	struct br_source *jobs = br_container_of(req->chan, struct br_file_chan, chan)->jobs;
+
+	br_lane_forget(&a->lane, io);
+	br_jobs_submit(jobs, req, BR_STAGE_FLUSH);
+	while ((io = br_lane_next(&a->lane, &a->source)))
+		put_into_batch(a, io);
+}
+
+static void flush_now(struct aio *a, struct br_file_io *io)
+{
+	io->stage = BR_STAGE_FLUSH;
+	if (atomic_load_explicit(&io->file->no_aio_fdsync, memory_order_relaxed))
+		hand_over_flush(a, io);
+	else
+		put_into_batch(a, io);
+}
+
+static void flush_ended(struct aio *a, struct br_file_io *io, int64_t result)
+{
+	if (result == -EINVAL || result == -EOPNOTSUPP || result == -ENOSYS) {
+		atomic_store_explicit(&io->file->no_aio_fdsync, true, memory_order_relaxed);
+		hand_over_flush(a, io);
+		return;
+	}
+	finish(a, io, result < 0 ? (int)result : 0);
+}
+
+static void transfer_ended(struct aio *a, struct br_file_io *io, int64_t result)
+{
+	int r;
+
+	if (result < 0 && br_file_io_lost_dsync(io, (int)result)) {
+		put_into_batch(a, io);
+		return;
+	}
+	r = br_file_io_moved(io, result);
+	if (r == 0)
+		put_into_batch(a, io);
+	else if (r > 0 && io->flush_after)
+		flush_now(a, io);
+	else
+		finish(a, io, r < 0 ? r : 0);
+}
+
+/* One iocb has come to its end, or was refused. */
+static void ended(struct aio *a, struct br_file_io *io, int64_t result)
+{
+	if (br_unlikely(result == -EINTR && io->interrupted++ < MAX_INTERRUPTED))
+		put_into_batch(a, io);
+	else if (io->stage == BR_STAGE_FLUSH || io->req->op == BR_FLUSH)
+		flush_ended(a, io, result);
+	else
+		transfer_ended(a, io, result);
+}
+
+/* Returns 1 for a request, 0 for a watch that fired. */
+static int event(struct aio *a, const struct io_event *e)
+{
+	for (unsigned i = 0; br_unlikely(!e->data) && i < WATCHES; i++)
+		if (e->obj == &a->watches[i].iocb)
+			a->watches[i].armed = false;
+	if (!e->data)
+		return 0;
+	a->sent--;
+	a->stalled = false;
+	ended(a, e->data, (int64_t)e->res);
+	return 1;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------------------------------ */
+
+static void refused(struct aio *a, int error)
+{
+	struct br_file_io *io = a->batch[0]->data;
+
+	drop_from_batch(a, 1);
+	ended(a, io, error);
+}
+
+static bool must_wait(const struct aio *a, int error)
+{
+	return (error == -EAGAIN || error == 0) && a->sent;
+}
+
+static void aio_kick(struct br_source *s)
+{
+	struct aio *a = to_aio(s);
+	unsigned interrupted = 0;
+	int r;
+
+	while (a->nr_batch && !a->stalled) {
+		r = io_submit(a->ctx, a->nr_batch, a->batch);
+		if (br_likely(r > 0)) {
+			a->sent += (uint32_t)r;
+			drop_from_batch(a, (uint32_t)r);
+		} else if (must_wait(a, r)) {
+			a->stalled = true;
+		} else if (r != -EINTR || interrupted++ >= MAX_INTERRUPTED) {
+			refused(a, r ? r : -EAGAIN);
+		}
+	}
+}
+
+/* ---- reaping ------------------------------------------------------------------------------------------------------------ */
+
+/* Bounded by what was there at the beginning: a device that completes at once does not keep us here. */
+static int reap_ring(struct aio *a)
+{
+	struct ring *ring = a->ring;
+	uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+	int n = 0;
+
+	while (head != tail) {
+		struct io_event e = ring->events[head];
+
+		head = head + 1 == ring->nr ? 0 : head + 1;
+		atomic_store_explicit(&ring->head, head, memory_order_release);
+		n += event(a, &e);
+	}
+	return n;
+}
+
+static int reap(struct aio *a, long min, struct timespec *timeout)
+{
+	struct io_event events[EVENTS];
+	int n = 0, r = io_getevents(a->ctx, min, EVENTS, events, timeout);
+
+	for (int i = 0; i < r; i++)
+		n += event(a, &events[i]);
+	return r < 0 ? r : n;
+}
+
+/* What a completion has put into the batch (a next piece, a request that waited) goes out at once: whoever finds nothing
+ * ready goes to sleep. */
+static int aio_poll(struct br_source *s)
+{
+	struct timespec now = { 0, 0 };
+	struct aio *a = to_aio(s);
+	int n;
+
+	if (!a->sent)
+		return 0;
+	n = a->ring ? reap_ring(a) : reap(a, 0, &now);
+	aio_kick(s);
+	return n < 0 ? 0 : n;
+}
+
+/* ---- sleeping ----------------------------------------------------------------------------------------------------------- */
+
+static bool arm(struct aio *a, struct watch *w, int fd)
+{
+	struct iocb *iocb = &w->iocb;
+
+	if (w->armed)
+		return w->fd == fd;
+	io_prep_poll(iocb, fd, POLLIN);
+	w->fd = fd;
+	w->armed = io_submit(a->ctx, 1, &iocb) == 1;
+	return w->armed;
+}
+
+/* In a context without threads the sleeper also runs the library's own queues: their bell is the second one. */
+static bool arm_all(struct aio *a, int wake_fd)
+{
+	const struct br_ctx *ctx = a->source.queue->ctx;
+	bool all = arm(a, &a->watches[0], wake_fd);
+
+	if (ctx->no_threads && ctx->bell != wake_fd)
+		all &= arm(a, &a->watches[1], ctx->bell);
+	return all;
+}
+
+static void aio_wait(struct br_source *s, int wake_fd, int64_t timeout_ns)
+{
+	struct aio *a = to_aio(s);
+	struct timespec ts;
+	int r;
+
+	aio_kick(s);
+	if (aio_poll(s) || s->queue->ready.head)
+		return;
+	if (!arm_all(a, wake_fd) && (timeout_ns < 0 || timeout_ns > BLIND_NS))
+		timeout_ns = BLIND_NS;
+	ts = (struct timespec){ .tv_sec = (time_t)(timeout_ns / 1000000000), .tv_nsec = (long)(timeout_ns % 1000000000) };
+	r = reap(a, 1, timeout_ns < 0 ? NULL : &ts);
+	if (r < 0 && r != -EINTR) {	/* should not be; but whoever calls us in a loop must not spin */
+		ts = (struct timespec){ .tv_nsec = BLIND_NS };
+		nanosleep(&ts, NULL);
+	}
+	aio_kick(s);
+}
+
+/* What is gathered but not sent yet is told too; what is in flight already rings no bell. */
+static void aio_notify(struct br_source *s, bool on)
+{
+	struct aio *a = to_aio(s);
+
+	a->notify = on;
+	for (uint32_t i = 0; on && i < a->nr_batch; i++)
+		ring_bell_when_done(a, a->batch[i]);
+}
+
+/* ---- life --------------------------------------------------------------------------------------------------------------- */
+
+/* Ends the watches too.  Waits for a grace period of the kernel's, some milliseconds. */
+static void aio_close(struct br_source *s)
+{
+	struct aio *a = to_aio(s);
+
+	io_destroy(a->ctx);
+	br_lane_done(&a->lane);
+	br_free(s->queue->ctx->env, a, sizeof(*a));
+}
+
+static const struct br_source_ops aio_ops = {
+	.name = "aio",
+	.kick = aio_kick,
+	.poll = aio_poll,
+	.wait = aio_wait,
+	.notify = aio_notify,
+	.close = aio_close,
+};
+
+static struct ring *ring_of(io_context_t ctx)
+{
+	struct ring *ring = (struct ring *)(void *)ctx;
+
+	if (br_aio_without_ring || ring->magic != RING_MAGIC || ring->incompat || ring->header_bytes != sizeof(*ring))
+		return NULL;
+	return ring;
+}
+
+static int new_aio(struct br_queue *q, struct br_source **ret)
+{
+	const struct blkremap_env *env = q->ctx->env;
+	struct aio *a = br_alloc_aligned(env, sizeof(*a), BR_CACHE_LINE);
+	int r;
+
+	if (!a)
+		return -ENOMEM;
+	r = io_setup(DEPTH, &a->ctx);
+	if (r < 0)
+		goto out_free;
+	r = br_lane_init(&a->lane, env, DEPTH);
+	if (r < 0)
+		goto out_destroy;
+	a->ring = ring_of(a->ctx);
+	a->source.ops = &aio_ops;
+	a->source.engine = &aio_ops;
+	br_queue_add_source(q, &a->source);
+	*ret = &a->source;
+	return 0;
+out_destroy:
+	io_destroy(a->ctx);
+out_free:
+	br_free(env, a, sizeof(*a));
+	return r;
+}
+
+int br_aio_get(struct br_queue *q, struct br_source **ret)
+{
+	struct br_source *s = br_queue_source(q, &aio_ops);
+
+	if (!s)
+		return new_aio(q, ret);
+	*ret = s;
+	return 0;
+}
+
+/* Asked once a process, if the answer was yes: a context is destroyed slowly. */
+bool br_aio_works(void)
+{
+	static _Atomic bool works;
+	io_context_t ctx = NULL;
+
+	if (atomic_load_explicit(&works, memory_order_relaxed))
+		return true;
+	if (io_setup(1, &ctx) < 0)
+		return false;
+	io_destroy(ctx);
+	atomic_store_explicit(&works, true, memory_order_relaxed);
+	return true;
+}
+
+void br_aio_submit(struct br_source *s, struct br_req *req)
+{
+	struct aio *a = to_aio(s);
+	struct br_file_io *io = br_lane_take(&a->lane, s, req, BR_STAGE_WHOLE);
+
+	if (br_likely(io))
+		put_into_batch(a, io);
+}
