@@ -42,15 +42,15 @@
 #define KEYS_snapshot(FIRST, NEXT) \
 	FIRST("origin", DEVICE, REQUIRED, "", "", "an origin, or a device that nobody writes") \
 	NEXT("store", DEVICE, PLAIN, "", "", "holds what differs; may be left out with transient=yes") \
-	NEXT("chunk", SIZE, PLAIN, "", "as in the store", "unit of copying; if given, must be as in the store") \
+	NEXT("chunk", SIZE, PLAIN, "", "as in the store", "unit of copying, a power of two from 4K to 1G; else as in the store") \
 	NEXT("size", SIZE, PLAIN, "", "as the origin", "size of the snapshot; beyond the origin it reads zeroes") \
 	NEXT("when_full", CHOICE, PLAIN, "\"invalidate\",\"refuse\",\"hold\"", "invalidate", "what a full store does") \
 	NEXT("hold", TIME, PLAIN, "", "0s", "when_full=hold: how long writers wait before it is invalidated") \
 	NEXT("low_space", SIZE, LIVE, "", "0", "event below so many free bytes") \
-	NEXT("grow_step", SIZE, PLAIN, "", "0", "grow a store that is a file in steps of this; see max_grow") \
-	NEXT("discard_zeroes_cow", BOOL, PLAIN, "", "no", "discarding a snapshot's chunk makes it read zeroes") \
-	NEXT("discard_passdown", BOOL, PLAIN, "", "no", "discards are passed to the origin; needs discard_zeroes_cow") \
-	NEXT("transient", BOOL, PLAIN, "", "no", "nothing survives the last close") \
+	NEXT("grow_step", SIZE, PLAIN, "", "the library's choice", "a store that is a file grows by this at least") \
+	NEXT("discard_zeroes_cow", BOOL, PLAIN, "", "no", "a discard of whole chunks zeroes them in the store") \
+	NEXT("discard_passdown", BOOL, PLAIN, "", "no", "and is passed to the origin; needs discard_zeroes_cow") \
+	NEXT("transient", BOOL, PLAIN, "", "no", "metadata in memory only: gone with the handle") \
 	NEXT("merging", BOOL, PLAIN, "", "no", "a merge was under way: the store cannot say so") \
 	NEXT("ro", BOOL, PLAIN, "", "no", "read-only: nothing at all is written") \
 	NEXT("name", NAME, PLAIN, "", "made up", "what dev:NAME calls it")

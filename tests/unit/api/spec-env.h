@@ -16,6 +16,7 @@
 #include "api/spec.h"
 #include "base/env.h"
 #include "base/error.h"
+#include "spec-same.h"
 
 static size_t env_bytes;	/* given out and not yet taken back */
 static int env_fail_in = -1;	/* allocations that still succeed; -1: all */
@@ -53,26 +54,6 @@ static inline struct br_spec *parse(const char *text)
 	if (r < 0)
 		fail_msg("'%s': %s", text, br_error_text());
 	return spec;
-}
-
-static inline bool same_text(const char *a, const char *b)
-{
-	return a && b ? !strcmp(a, b) : a == b;
-}
-
-static inline bool same_tree(const struct br_spec *a, const struct br_spec *b)
-{
-	const struct br_spec_key *k = a->keys, *l = b->keys;
-
-	if (strcmp(a->type, b->type) != 0)
-		return false;
-	for (; k && l; k = k->next, l = l->next) {
-		if (strcmp(k->name, l->name) != 0 || !same_text(k->text, l->text) || k->number != l->number)
-			return false;
-		if (!k->child != !l->child || (k->child && !same_tree(k->child, l->child)))
-			return false;
-	}
-	return !k && !l;
 }
 
 #endif /* SPEC_ENV_H */
