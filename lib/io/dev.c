@@ -60,6 +60,17 @@ int br_dev_add(struct br_dev *dev, struct br_ctx *ctx, const struct br_dev_ops *
 	return r < 0 ? br_error(r, "a device named '%s' is open already", name) : 0;
 }
 
+void br_dev_like(struct br_dev *dev, const struct br_dev *lower)
+{
+	atomic_store(&dev->bytes, atomic_load(&lower->bytes));
+	atomic_store(&dev->caps, atomic_load(&lower->caps));
+	dev->logical_block = lower->logical_block;
+	dev->physical_block = lower->physical_block;
+	dev->optimal_io = lower->optimal_io;
+	dev->buffer_align = lower->buffer_align;
+	dev->discard_granularity = lower->discard_granularity;
+}
+
 void br_dev_get(struct br_dev *dev)
 {
 	br_ctx_lock(dev->ctx);

@@ -110,6 +110,8 @@ struct br_chan {
 
 /* Give the device its id, name and place in the context; the caller gets the first reference. */
 int br_dev_add(struct br_dev *dev, struct br_ctx *ctx, const struct br_dev_ops *ops, const char *name);
+/* Take size, blocks and alignment over from the device below. */
+void br_dev_like(struct br_dev *dev, const struct br_dev *lower);
 void br_dev_get(struct br_dev *dev);
 /* Give a reference back; the last one closes the device.  Returns what ops->close() says.  May block. */
 int br_dev_put(struct br_dev *dev);

@@ -40,6 +40,8 @@ struct br_req {
 	int32_t result;			/* 0, a count (EXTENTS), -errno */
 	uint32_t legs;			/* of the device's own: legs out, + 1 while it is still making them */
 	uint64_t fail_dev, fail_offset;	/* where it failed; fail_dev 0: here */
+	uint64_t split_at;		/* the device's: how much of the data has legs already */
+	struct br_task wait;		/* the device's: in its lists, while it has the request */
 	void *priv;			/* the submitter's */
 	void *engine_priv;		/* the device's, while it has the request */
 };

@@ -3,6 +3,50 @@
 
 #include <errno.h>
 
+/* ---- the control lock --------------------------------------------------------------------------------------------------- */
+
+struct control {
+	struct br_op op;
+	struct br_control control;
+};
+
+static int step_lock(struct br_op *op)
+{
+	struct control *c = br_container_of(op, struct control, op);
+
+	br_control_lock(op->queue->ctx, &c->control, op);
+	return br_op_await(op, 1);
+}
+
+static int step_locked(struct br_op *op)
+{
+	(void)op;
+	return BR_OP_END;
+}
+
+static void control_finish(struct br_op *op, int error)
+{
+	(void)op;
+	(void)error;
+}
+
+static const struct br_op_step control_steps[] = {
+	{ "lock", step_lock, BR_OP_END },
+	{ "locked", step_locked, BR_OP_END },
+};
+
+static const struct br_op_class control_class = { "control", control_finish, control_steps };
+
+void br_sync_control(struct br_queue *q)
+{
+	struct control c = { 0 };
+
+	br_op_start(&c.op, &control_class, q);
+	br_block(q->ctx, q, br_op_ended, &c.op, BR_NEVER);
+}
+
+/* ---- a queue of one's own ----------------------------------------------------------------------------------------------- */
+
 int br_sync_open(struct br_sync *s, struct br_ctx *ctx, struct br_dev *dev)
 {
 	int r = br_queue_init(&s->queue, ctx, false);
@@ -11,8 +55,11 @@ int br_sync_open(struct br_sync *s, struct br_ctx *ctx, struct br_dev *dev)
 	if (r < 0)
 		return r;
 	br_queue_enter(&s->queue);
-	if (dev)
+	if (dev) {
+		br_sync_control(&s->queue);
 		r = br_chan_get(&s->queue, dev, &s->chan);
+		br_control_unlock(ctx);
+	}
 	br_queue_leave(&s->queue);
 	if (r < 0)
 		br_queue_done(&s->queue);
@@ -31,7 +78,9 @@ void br_sync_close(struct br_sync *s)
 {
 	br_queue_enter(&s->queue);
 	br_block(s->queue.ctx, &s->queue, is_quiet, &s->queue, BR_NEVER);
+	br_sync_control(&s->queue);
 	br_chan_put(s->chan);
+	br_control_unlock(s->queue.ctx);
 	br_queue_leave(&s->queue);
 	br_queue_done(&s->queue);
 }

@@ -33,4 +33,7 @@ int br_sync_simple(struct br_sync *s, uint32_t op, uint64_t off, uint64_t len, u
 /* Start an op on the queue and wait for its end.  Its finish() must leave the op's memory alone.  Returns op->error. */
 int br_sync_op(struct br_sync *s, struct br_op *op, const struct br_op_class *cls, uint64_t deadline_ns);
 
+/* Take the context's control lock, blocking, as the owner of @q; give it back by br_control_unlock(). */
+void br_sync_control(struct br_queue *q);
+
 #endif /* BR_IO_SYNC_H */

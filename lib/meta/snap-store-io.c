@@ -300,25 +300,13 @@ void br_snap_store_last(struct br_snap_store *s, struct br_chan *chan, struct br
 	br_snap_io_start(&s->merge, &last_class, chan, op);
 }
 
-struct br_snap_run br_snap_store_run(struct br_snap_store *s, uint64_t max)
+uint64_t br_snap_store_tail(struct br_snap_store *s, uint64_t max, struct br_snap_entry *out)
 {
-	uint64_t i = (s->nr - 1) % br_snap_entries_per_page(s);
-	struct br_snap_run run = { 0 };
-	struct br_snap_entry e;
+	uint64_t in_page = s->nr ? (s->nr - 1) % br_snap_entries_per_page(s) + 1 : 0, n = BR_MIN(max, in_page);
 
-	if (!s->nr)
-		return run;
-	e = br_snap_entry_get(s->page, i);
-	run = (struct br_snap_run){ e.old_chunk, e.new_chunk, 1 };
-	while (i-- > 0 && run.n < max) {
-		e = br_snap_entry_get(s->page, i);
-		if (e.old_chunk + 1 != run.old_chunk || e.new_chunk + 1 != run.new_chunk)
-			break;
-		run.old_chunk--;
-		run.new_chunk--;
-		run.n++;
-	}
-	return run;
+	for (uint64_t i = 0; i < n; i++)
+		out[i] = br_snap_entry_get(s->page, in_page - 1 - i);
+	return n;
 }
 
 /* Crash: the page is rewritten with a shorter prefix, and torn only between "still there" and "gone", from the end. */

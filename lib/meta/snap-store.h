@@ -126,15 +126,12 @@ void br_snap_store_invalidate(struct br_snap_store *s, struct br_chan *chan, str
 enum br_snap_state br_snap_store_state(struct br_snap_store *s);
 
 /*
- * Merging takes exceptions from the end.  br_snap_store_last() brings the last page in; then
- * br_snap_store_run() tells the longest run, at most @max, that ends with the last entry and goes down in both numbers
- * (n == 0: the store is empty), and br_snap_store_remove() durably drops the last @n entries, at most so many.
+ * Merging takes exceptions from the end.  br_snap_store_last() brings the last page in, br_snap_store_tail() tells its
+ * entries (none: the store is empty), br_snap_store_remove() durably drops the last @n of the store, at most so many.
  */
-struct br_snap_run {
-	uint64_t old_chunk, new_chunk, n;	/* of the first, lowest entry */
-};
 void br_snap_store_last(struct br_snap_store *s, struct br_chan *chan, struct br_op *op);
-struct br_snap_run br_snap_store_run(struct br_snap_store *s, uint64_t max);	/* after the op was granted */
+/* After the op was granted: the last entries, newest first, at most @max; returns how many. */
+uint64_t br_snap_store_tail(struct br_snap_store *s, uint64_t max, struct br_snap_entry *out);
 void br_snap_store_remove(struct br_snap_store *s, struct br_chan *chan, uint64_t n, struct br_op *op);
 
 /* Sizes in chunks, for status: as the kernel counts them. */

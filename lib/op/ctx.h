@@ -36,6 +36,15 @@ struct br_timer {
 	struct br_task task;
 };
 
+/* What the application is told through blkremap_event_next(); numbers are BLKREMAP_EV_* and BLKREMAP_CODE_*. */
+struct br_event {
+	uint32_t type, code;
+	uint64_t dev_id, job_id;
+	int32_t result;
+	uint64_t value[2];
+	const char *text;
+};
+
 struct br_ctx {
 	const struct blkremap_env *env;
 	struct br_mutex lock;
@@ -47,6 +56,8 @@ struct br_ctx {
 	uint64_t next_id;		/* of devices and jobs; never reused */
 	struct br_queue service;	/* the first service queue: jobs without a queue of their own, timers */
 	int bell;			/* wakes the worker, or makes blkremap_ctx_fd() readable */
+	/* Tell the application; set by api/, any thread, never NULL there.  @text may be NULL. */
+	void (*on_event)(struct br_ctx *ctx, const struct br_event *event);
 	struct br_op *control;		/* holder of the control lock, under lock */
 	struct br_list control_waiters;	/* struct br_control.link */
 };
@@ -71,6 +82,12 @@ static inline void br_ctx_lock(struct br_ctx *ctx)
 static inline void br_ctx_unlock(struct br_ctx *ctx)
 {
 	br_mutex_unlock(&ctx->lock, ctx->env);
+}
+
+static inline void br_ctx_event(struct br_ctx *ctx, const struct br_event *event)
+{
+	if (ctx->on_event)
+		ctx->on_event(ctx, event);
 }
 
 void br_timer_arm(struct br_ctx *ctx, struct br_timer *t, struct br_queue *q, uint64_t when_ns);

@@ -38,11 +38,20 @@ static void resume(struct br_task *task)
 	run(op, unpark(op));
 }
 
+/*
+ * Whoever counts first posts the task, later ones ride along.  The order of the two exchanges matters: an error is stored
+ * before its grant is counted, so none that is counted here has an error that is not seen.
+ */
 static void granted(struct br_task *task)
 {
 	struct br_op *op = br_container_of(task, struct br_op, grant);
 
-	br_op_done(op, op->grant_error);
+	uint32_t n = atomic_exchange(&op->grants, 0);
+	int error = atomic_exchange(&op->grant_error, 0);
+
+	record_error(op, error);
+	while (n-- > 0)
+		br_op_done(op, 0);
 }
 
 void br_op_start(struct br_op *op, const struct br_op_class *cls, struct br_queue *queue)
@@ -54,6 +63,8 @@ void br_op_start(struct br_op *op, const struct br_op_class *cls, struct br_queu
 	op->pending = 1;
 	op->error = 0;
 	op->ended = false;
+	atomic_store_explicit(&op->grants, 0, memory_order_relaxed);
+	atomic_store_explicit(&op->grant_error, 0, memory_order_relaxed);
 	queue->ops++;
 	run(op, 0);
 }
@@ -72,8 +83,12 @@ void br_op_done(struct br_op *op, int error)
 
 void br_op_grant(struct br_op *op, int error)
 {
-	op->grant_error = error;
-	br_queue_post(op->queue, &op->grant);
+	int none = 0;
+
+	if (error)
+		atomic_compare_exchange_strong(&op->grant_error, &none, error);
+	if (atomic_fetch_add(&op->grants, 1) == 0)
+		br_queue_post(op->queue, &op->grant);
 }
 
 /* A step that launched nothing, or whose launches are all done, goes on at once. */

@@ -22,6 +22,7 @@
 #ifndef BR_OP_OP_H
 #define BR_OP_OP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -54,14 +55,15 @@ struct br_op {
 	uint32_t pending;		/* launched and not done, + 1 while a step runs */
 	bool ended;			/* for owners that wait, see br_op_ended() */
 	int error;			/* the first one, or 0 */
-	int grant_error;
+	_Atomic uint32_t grants;	/* br_op_grant()s that have not come home */
+	_Atomic int grant_error;	/* the first error among them */
 };
 
 /* Begin.  Owner of @queue only; the first steps run inside this call. */
 void br_op_start(struct br_op *op, const struct br_op_class *cls, struct br_queue *queue);
 void br_op_launch(struct br_op *op);
 void br_op_done(struct br_op *op, int error);		/* owner of op->queue only */
-void br_op_grant(struct br_op *op, int error);		/* any thread: br_op_done() there; one outstanding grant at a time */
+void br_op_grant(struct br_op *op, int error);		/* any thread: br_op_done() on its queue; several may be under way */
 int br_op_await(struct br_op *op, int next);
 int br_op_fail(struct br_op *op, int error);		/* before launching anything in this step */
 void br_op_clear_error(struct br_op *op);		/* a step that has dealt with it */
