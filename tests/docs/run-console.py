@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""run-console.py [--show] FILE.md FOLDER: run the ```console blocks of a document and compare what comes out.
+"""run-console.py [--show] [--build BUILD] FILE.md FOLDER: run the ```console blocks of a document and compare what comes out.
 
 Lines that begin with "$ " are commands, with "> " their continuations; what follows is what they print, on stdout and stderr.
 In it "..." stands for anything within a line, and a line "..." for any lines.  All commands run in FOLDER, one after
 another, so later blocks may use what earlier ones have made.
 
-Without --show each block is a TAP test.  With it, as tools/demo does, commands and their real output are printed.
+Without --show each block is a TAP test.  With it, as tools/demo does, commands and their real output are printed.  With
+--build, programs and the library are those of a build folder, not installed ones.  FOLDER is made if it is not there.
 """
+import argparse
 import os
 import re
 import subprocess
@@ -72,14 +74,18 @@ def first_difference(steps, folder, show):
     return ''
 
 
-def main(arguments):
-    show = '--show' in arguments
-    document, folder = [a for a in arguments if a != '--show']
+def use_build(folder):
+    """What `meson devenv` would set, and where Debian has mke2fs and e2fsck."""
+    folder = os.path.abspath(folder)
+    os.environ['PATH'] = f'{folder}/tools:{folder}/doc/examples:{os.environ["PATH"]}:/usr/sbin:/sbin'
+    os.environ['LD_LIBRARY_PATH'] = f'{folder}/lib'
+    os.environ['PKG_CONFIG_PATH'] = f'{folder}/meson-uninstalled'
+
+
+def run_blocks(document, folder, show):
     with open(document, encoding='utf-8') as f:
         all_blocks = list(blocks(f.read()))
     bad = 0
-    if not show:
-        print(f'1..{len(all_blocks)}')
     for number, steps in enumerate(all_blocks, 1):
         text = first_difference(steps, folder, show)
         bad += bool(text)
@@ -87,8 +93,24 @@ def main(arguments):
             print(f'{"not ok" if text else "ok"} {number} - {os.path.basename(document)}, line {steps[0].line}')
         if text:
             print('# ' + text.rstrip().replace('\n', '\n# '))
-    return 1 if bad else 0
+    if not show:
+        print(f'1..{len(all_blocks)}')
+    return bad
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--show', action='store_true')
+    parser.add_argument('--build')
+    parser.add_argument('document')
+    parser.add_argument('folder')
+    options = parser.parse_args()
+    os.makedirs(options.folder, exist_ok=True)
+    os.environ.update(LC_ALL='C.UTF-8', SOURCE=os.path.dirname(os.path.abspath(options.document)))
+    if options.build:
+        use_build(options.build)
+    return 1 if run_blocks(options.document, options.folder, options.show) else 0
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
