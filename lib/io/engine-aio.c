@@ -28,7 +28,7 @@
 #include "base/error.h"
 #include "op/ctx.h"
 
-enum { DEPTH = 256, EVENTS = 32, WATCHES = 2, MAX_INTERRUPTED = 16 };
+enum { EVENTS = 32, WATCHES = 2, MAX_INTERRUPTED = 16 };
 #define RING_MAGIC 0xa10a10a1u
 enum { BLIND_NS = 1000000 };	/* how long to sleep at most when a bell cannot be watched */
 
@@ -56,7 +56,7 @@ struct aio {
 	bool stalled;			/* -EAGAIN: nothing goes out before the next completion */
 	bool notify;
 	struct watch watches[WATCHES];
-	struct iocb *batch[DEPTH];	/* each br_file_io is in it at most once */
+	struct iocb *batch[BR_AIO_DEPTH];	/* each br_file_io is in it at most once */
 };
 
 bool br_aio_without_ring;
@@ -340,12 +340,40 @@ static void aio_notify(struct br_source *s, bool on)
 
 /* ---- life --------------------------------------------------------------------------------------------------------------- */
 
-/* Ends the watches too.  Waits for a grace period of the kernel's, some milliseconds. */
+static bool is_armed(const struct aio *a)
+{
+	bool armed = false;
+
+	for (unsigned i = 0; i < WATCHES; i++)
+		armed |= a->watches[i].armed;
+	return armed;
+}
+
+/* The kernel lets go of a watch by completing it.  False: it does not, the context cannot be used again. */
+static bool disarm_all(struct aio *a)
+{
+	struct timespec patience = { .tv_sec = 1 };
+	struct io_event e;
+
+	for (unsigned i = 0; i < WATCHES; i++)
+		if (a->watches[i].armed && io_cancel(a->ctx, &a->watches[i].iocb, &e) == 0)
+			a->watches[i].armed = false;	/* old kernels tell in @e, without an event */
+	while (is_armed(a))
+		if (io_getevents(a->ctx, 1, 1, &e, &patience) != 1)
+			return false;
+		else
+			event(a, &e);
+	return true;
+}
+
 static void aio_close(struct br_source *s)
 {
 	struct aio *a = to_aio(s);
 
-	io_destroy(a->ctx);
+	if (disarm_all(a))
+		br_aio_context_put(a->ctx);
+	else
+		io_destroy(a->ctx);
 	br_lane_done(&a->lane);
 	br_free(s->queue->ctx->env, a, sizeof(*a));
 }
@@ -376,20 +404,20 @@ static int new_aio(struct br_queue *q, struct br_source **ret)
 
 	if (!a)
 		return -ENOMEM;
-	r = io_setup(DEPTH, &a->ctx);
+	r = br_aio_context_get(&a->ctx);
 	if (r < 0)
 		goto out_free;
-	r = br_lane_init(&a->lane, env, DEPTH);
+	r = br_lane_init(&a->lane, env, BR_AIO_DEPTH);
 	if (r < 0)
-		goto out_destroy;
+		goto out_put;
 	a->ring = ring_of(a->ctx);
 	a->source.ops = &aio_ops;
 	a->source.engine = &aio_ops;
 	br_queue_add_source(q, &a->source);
 	*ret = &a->source;
 	return 0;
-out_destroy:
-	io_destroy(a->ctx);
+out_put:
+	br_aio_context_put(a->ctx);
 out_free:
 	br_free(env, a, sizeof(*a));
 	return r;
@@ -403,21 +431,6 @@ int br_aio_get(struct br_queue *q, struct br_source **ret)
 		return new_aio(q, ret);
 	*ret = s;
 	return 0;
-}
-
-/* Asked once a process, if the answer was yes: a context is destroyed slowly. */
-bool br_aio_works(void)
-{
-	static _Atomic bool works;
-	io_context_t ctx = NULL;
-
-	if (atomic_load_explicit(&works, memory_order_relaxed))
-		return true;
-	if (io_setup(1, &ctx) < 0)
-		return false;
-	io_destroy(ctx);
-	atomic_store_explicit(&works, true, memory_order_relaxed);
-	return true;
 }
 
 void br_aio_submit(struct br_source *s, struct br_req *req)

@@ -25,7 +25,7 @@
 #include "op/queue.h"
 #include "op/task.h"
 
-enum { BR_FILE_VECS = 16, BR_FILE_MAX_IOV = 1024 /* the kernel's */ };
+enum { BR_AIO_DEPTH = 256, BR_FILE_VECS = 16, BR_FILE_MAX_IOV = 1024 /* the kernel's */ };
 
 struct br_file {
 	struct br_dev dev;		/* first */
@@ -130,8 +130,10 @@ void br_file_unlock(struct br_file *f);
 /* The queue's source, made if need be.  Owner of the queue.  -EAGAIN, -ENOSYS, -ENOMEM ... */
 int br_aio_get(struct br_queue *q, struct br_source **ret);
 void br_aio_submit(struct br_source *s, struct br_req *req);
-/* Does the kernel let us at all?  Asked when a file is opened. */
-bool br_aio_works(void);
+/* Kernel contexts for BR_AIO_DEPTH requests and two polls each (aio-park.c).  Nothing is in flight when one is given back. */
+int br_aio_context_get(io_context_t *ret);
+void br_aio_context_put(io_context_t ctx);
+bool br_aio_works(void);	/* can one be had now? */
 /* For tests: reap with io_getevents() although the ring could be read directly.  Heeded when a source is made. */
 extern bool br_aio_without_ring;
 
