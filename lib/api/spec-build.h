@@ -66,7 +66,8 @@ struct br_spec_quote {
 struct br_spec_quote br_spec_quote(const char *text, size_t len);
 struct br_spec_quote br_spec_quote_file(const char *path);	/* shortened in front: the file's name is at the end */
 
-int br_spec_node_new(struct br_spec_tree *tree, const struct br_spec_typedef *type, size_t at, struct br_spec **ret_node);
+int br_spec_node_new(struct br_spec_tree *tree, const struct br_spec_typedef *type, size_t at,
+		     struct br_spec **ret_node);
 /* Refuses what is no value of the kind of @def (a key of the node's type), and a key given before. */
 int br_spec_add(struct br_spec *node, const struct br_spec_keydef *def, size_t at, const struct br_spec_raw *raw);
 int br_spec_node_finish(struct br_spec *node);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The canonical spec of a tree: the shortest way to write each node, values in their largest unit, quotes only where they
- * are needed.  What the parser would read differently is never written short: br_spec_is_path() decides for both.
+ * The canonical spec of a tree: the shortest way to write each node, values in their largest unit, quotes only where
+ * they are needed.  What the parser would read differently is never written short: br_spec_is_path() decides for
+ * both.
  */
 #include "api/spec.h"
 

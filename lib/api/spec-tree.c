@@ -262,7 +262,8 @@ static int set_value(struct br_spec *node, struct br_spec_key *key, const struct
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
-int br_spec_node_new(struct br_spec_tree *tree, const struct br_spec_typedef *type, size_t at, struct br_spec **ret_node)
+int br_spec_node_new(struct br_spec_tree *tree, const struct br_spec_typedef *type, size_t at,
+		     struct br_spec **ret_node)
 {
 	struct br_spec *node;
 

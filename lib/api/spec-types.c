@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One list of keys for each type, used twice: as rows of a table and as JSON text, so that the two cannot part ways.
- * A line reads: name, kind, flags, choices, default (for people), what it is.  The first line of a list is FIRST, because
- * JSON has no comma before it.
+ * A line reads: name, kind, flags, choices, default (for people), what it is.  The first line of a list is FIRST,
+ * because JSON has no comma before it.
  */
 #include "api/spec-types.h"
 
@@ -42,7 +42,7 @@
 #define KEYS_snapshot(FIRST, NEXT) \
 	FIRST("origin", DEVICE, REQUIRED, "", "", "an origin, or a device that nobody writes") \
 	NEXT("store", DEVICE, PLAIN, "", "", "holds what differs; may be left out with transient=yes") \
-	NEXT("chunk", SIZE, PLAIN, "", "as in the store", "unit of copying, a power of two from 4K to 1G; else as in the store") \
+	NEXT("chunk", SIZE, PLAIN, "", "as in the store", "unit of copying, a power of two from 4K to 1G") \
 	NEXT("size", SIZE, PLAIN, "", "as the origin", "size of the snapshot; beyond the origin it reads zeroes") \
 	NEXT("when_full", CHOICE, PLAIN, "\"invalidate\",\"refuse\",\"hold\"", "invalidate", "what a full store does") \
 	NEXT("hold", TIME, PLAIN, "", "0s", "when_full=hold: how long writers wait before it is invalidated") \
@@ -311,7 +311,7 @@ static unsigned distance(const char *a, size_t len_a, const char *b, size_t len_
 	return d[len_a][len_b];
 }
 
-/* Keep the better of two candidates.  A word of two letters is near to everything of two letters: at most half may differ. */
+/* Keep the better of two.  A word of two letters is near to all others of two letters: at most half may differ. */
 static void consider(const char *candidate, const char *name, size_t len, unsigned *best, const char **ret)
 {
 	unsigned d = distance(candidate, strlen(candidate), name, len);

@@ -333,7 +333,8 @@ int br_spec_device_of(struct br_spec_tree *tree, const struct br_spec_raw *raw, 
 	}
 	prefix = prefix_len(text, len);
 	if (br_spec_type(text, prefix) && strncmp(text, "dev:", 4) != 0)
-		return br_spec_fail(tree, raw->span.begin, -EINVAL, "write (%s) in parentheses", quote_span(tree, raw->span).s);
+		return br_spec_fail(tree, raw->span.begin, -EINVAL, "write (%s) in parentheses",
+				    quote_span(tree, raw->span).s);
 	return br_spec_parse_span(tree, raw->span, 0, ret_node);
 }
 

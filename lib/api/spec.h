@@ -6,16 +6,17 @@
  *		 | TYPE ':' KEY '=' VALUE { ',' KEY '=' VALUE }
  *	VALUE	:= WORD | '"' text '"' | '(' SPEC ')'
  *
- * Whatever was written, the result is a tree of nodes, each of one of the types that br_spec_describe() knows.  A path is
- * a "file" node, "@vol.blkr" a "stack" node (nothing is opened here; load it with api/stackfile.h), "dev:x" a "dev" node,
- * a dm table line what it means.  A key that takes a device always has a child, also for "origin=base.img".
+ * Whatever was written, the result is a tree of nodes, each of one of the types that br_spec_describe() knows.  A
+ * path is a "file" node, "@vol.blkr" a "stack" node (nothing is opened here; load it with api/stackfile.h), "dev:x" a
+ * "dev" node, a dm table line what it means.  A key that takes a device always has a child, also for
+ * "origin=base.img".
  *
- * The tree is valid once it exists: types, keys, values, missing, doubled and contradicting keys have been checked, the
- * depth is at most BR_SPEC_MAX_DEPTH, so walking it recursively is fine.  Getters therefore cannot fail; asking for a key
- * that the type does not have is a bug of the caller (assert).  Typical use:
+ * The tree is valid once it exists: types, keys, values, missing, doubled and contradicting keys have been checked,
+ * the depth is at most BR_SPEC_MAX_DEPTH, so walking it recursively is fine.  Getters therefore cannot fail; asking
+ * for a key that the type does not have is a bug of the caller (assert).  Typical use:
  *
  *	struct br_spec *spec;
- *	int r = br_spec_parse(ctx->env, "snapshot:origin=base.img,store=(file:path=s.cow,max_grow=1G),chunk=64K", &spec);
+ *	int r = br_spec_parse(ctx->env, "snapshot:origin=base.img,store=(file:path=s.cow,direct=yes)", &spec);
  *
  *	if (r < 0)
  *		return r;		(br_error() has the sentence, with the byte it is about)
@@ -47,9 +48,9 @@
  *
  *	for (i = 0; br_spec_segment(spec, i, &child, &offset, &bytes); i++)	(bytes 0: to the end of child)
  *
- * Keys map on the public structs by their names; "size" of a snapshot is opts.bytes, "hold" is opts.hold_ns; yes|no keys
- * are flags.  Choices are numbers in the order written in blkremap-spec(7): when_full as BLKREMAP_FULL_*, op of an error
- * device as BLKREMAP_READ, WRITE, FLUSH and 3 for any, errno 0 for EIO and 1 for ENOSPC.
+ * Keys map on the public structs by their names; "size" of a snapshot is opts.bytes, "hold" is opts.hold_ns; yes|no
+ * keys are flags.  Choices are numbers in the order written in blkremap-spec(7): when_full as BLKREMAP_FULL_*, op of
+ * an error device as BLKREMAP_READ, WRITE, FLUSH and 3 for any, errno 0 for EIO and 1 for ENOSPC.
  */
 #ifndef BR_API_SPEC_H
 #define BR_API_SPEC_H
@@ -81,12 +82,12 @@ struct br_spec_key {
 };
 
 struct br_spec {
-	const char *type;		/* "file", "memory", "linear", "origin", "snapshot", "error", "delay", "dev", "stack" */
+	const char *type;		/* one of those that br_spec_describe() knows */
 	const char *section;		/* of a stack file's sections: the name; else NULL */
 	struct br_spec_key *keys;
 	size_t at;			/* byte of the text where the node begins */
 	uint32_t depth;			/* 1: no children */
-	void *opener;			/* the opener's: what it has made of this node, so that a shared section is made once */
+	void *opener;			/* the opener's: what it made of this node; a shared section is made once */
 	const struct br_spec_typedef *def;
 	struct br_spec_tree *tree;
 };
@@ -113,7 +114,8 @@ bool br_spec_segment(const struct br_spec *spec, uint32_t i, struct br_spec **re
 
 /*
  * Write the canonical spec of a tree: it parses to an equal tree, and prints the same again.  Sections that a node
- * refers to are written out in place, so a stack file may print longer than BR_SPEC_MAX_TEXT.  -ENOSPC: does not fit into @size.
+ * refers to are written out in place, so a stack file may print longer than BR_SPEC_MAX_TEXT.  -ENOSPC: does not fit
+ * into @size.
  */
 int br_spec_print(const struct br_spec *spec, char *buf, size_t size);
 

@@ -72,7 +72,8 @@ static int finish_section(struct reader *rd)
 	if (!rd->in_section)
 		return 0;
 	if (!rd->node)
-		return br_spec_fail(stack->tree, rd->name.begin, -EINVAL, "section [%s] has no type", quote(stack, rd->name).s);
+		return br_spec_fail(stack->tree, rd->name.begin, -EINVAL, "section [%s] has no type",
+				    quote(stack, rd->name).s);
 	r = br_spec_node_finish(rd->node);
 	if (r < 0)
 		return r;
@@ -97,7 +98,8 @@ static int check_name(const struct br_stack *stack, struct br_span name)
 				    "'%s' is no section name: 1 to %d of A-Z a-z 0-9 . _ - and not - first",
 				    quote(stack, name).s, BR_SPEC_MAX_NAME);
 	if (br_stack_lookup(stack, text, len))
-		return br_spec_fail(stack->tree, name.begin, -EINVAL, "section [%s] is there twice", quote(stack, name).s);
+		return br_spec_fail(stack->tree, name.begin, -EINVAL, "section [%s] is there twice",
+				    quote(stack, name).s);
 	if (stack->nr_sections == BR_STACK_MAX_SECTIONS)
 		return br_spec_fail(stack->tree, name.begin, -EINVAL, "more than %d sections", BR_STACK_MAX_SECTIONS);
 	return 0;
@@ -163,10 +165,12 @@ static int check_reference(const struct reader *rd, struct br_span value)
 	if (!len || br_stack_lookup(stack, text + value.begin, len))
 		return 0;
 	if (len == rd->name.end - rd->name.begin && !memcmp(text + value.begin, text + rd->name.begin, len))
-		return br_spec_fail(stack->tree, value.begin, -EINVAL, "section [%s] names itself", quote(stack, value).s);
+		return br_spec_fail(stack->tree, value.begin, -EINVAL, "section [%s] names itself",
+				    quote(stack, value).s);
 	if (section_follows(stack, value, value.end))
 		return br_spec_fail(stack->tree, value.begin, -EINVAL,
-				    "section [%s] comes later; only sections above can be named", quote(stack, value).s);
+				    "section [%s] comes later; only sections above can be named",
+				    quote(stack, value).s);
 	return 0;
 }
 
@@ -202,11 +206,13 @@ static int read_key(struct reader *rd, struct br_span line)
 	bool is_type;
 
 	if (!equals)
-		return br_spec_fail(tree, line.begin, -EINVAL, "expected KEY = VALUE, found '%s'", quote(rd->stack, line).s);
+		return br_spec_fail(tree, line.begin, -EINVAL, "expected KEY = VALUE, found '%s'",
+				    quote(rd->stack, line).s);
 	key = trim(text, (struct br_span){ line.begin, (size_t)(equals - text) });
 	value = trim(text, (struct br_span){ (size_t)(equals - text) + 1, line.end });
 	if (!rd->in_section)
-		return br_spec_fail(tree, line.begin, -EINVAL, "'%s' stands before the first section", quote(rd->stack, key).s);
+		return br_spec_fail(tree, line.begin, -EINVAL, "'%s' stands before the first section",
+				    quote(rd->stack, key).s);
 	is_type = key.end - key.begin == 4 && !memcmp(text + key.begin, "type", 4);
 	if (is_type == (rd->node != NULL))
 		return br_spec_fail(tree, line.begin, -EINVAL, "the first key of section [%s], and only that, is type",

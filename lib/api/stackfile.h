@@ -42,7 +42,7 @@ enum { BR_STACK_MAX_SECTIONS = 256 };
 
 struct br_stack {
 	struct br_spec_tree *tree;
-	struct br_spec *sections[BR_STACK_MAX_SECTIONS];	/* in the order of the file; node->section is the name */
+	struct br_spec *sections[BR_STACK_MAX_SECTIONS];	/* in the order of the file; see node->section */
 	uint32_t nr_sections;					/* at least 1 */
 };
 
@@ -52,8 +52,8 @@ struct br_stack {
  */
 int br_stack_load(const struct blkremap_env *env, const char *path, struct br_stack **ret_stack);
 /*
- * The same from memory.  @text ends with NUL at @text[len].  @file: what sentences call it; its folder is where relative
- * paths start.
+ * The same from memory.  @text ends with NUL at @text[len].  @file: what sentences call it; its folder is where
+ * relative paths start.
  */
 int br_stack_parse(const struct blkremap_env *env, const char *file, const char *text, size_t len,
 		   struct br_stack **ret_stack);

@@ -12,8 +12,8 @@
  *	0 L delay DEV OFF MS [DEV OFF MS [DEV OFF MS]]
  *						delay:dev=(linear:...),read=...,write=...,flush=...
  *
- * The length of a table is the device's, whatever lies below may be larger: hence the linear where the target itself has
- * no size.  A line is a whole table here, so it starts at sector 0.
+ * The length of a table is the device's, whatever lies below may be larger: hence the linear where the target itself
+ * has no size.  A line is a whole table here, so it starts at sector 0.
  */
 #include "api/spec-build.h"
 
@@ -314,7 +314,8 @@ static int parse_delay(const struct line *line, struct br_spec **ret_node)
 		if (r == 0)
 			r = sectors(line, args[1], &other);
 		if (r == 0 && (other != offset || !same_word(line, args[0], line->args[0])))
-			r = br_spec_fail(line->tree, args[0].begin, -EINVAL, "delay: reads, writes and flushes go to one place");
+			r = br_spec_fail(line->tree, args[0].begin, -EINVAL,
+					 "delay: reads, writes and flushes go to one place");
 	}
 	if (r == 0)
 		r = new_node(line, "delay", &node);

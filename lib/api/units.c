@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A number is digits and a unit.  Both tables go from the largest unit to the smallest, so that printing takes the first
- * one that divides; the names after the first of a factor are only read, never printed.
+ * A number is digits and a unit.  Both tables go from the largest unit to the smallest, so that printing takes the
+ * first one that divides; the names after the first of a factor are only read, never printed.
  */
 #include "api/units.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Any bytes as a spec, and as a stack file: they are refused with a sentence, or become a tree that survives printing and
- * parsing.  Memory is bounded by the length of the text, and all of it comes back.
+ * Any bytes as a spec, and as a stack file: they are refused with a sentence, or become a tree that survives printing
+ * and parsing.  Memory is bounded by the length of the text, and all of it comes back.
  */
 #include "fuzz.h"
 

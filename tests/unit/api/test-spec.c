@@ -30,9 +30,10 @@ static void a_path_is_a_file(void **state)
 
 static void keys_become_text_numbers_and_children(void **state)
 {
-	struct br_spec *spec = parse("snapshot:origin=base.img,store=(file:path=s.cow,max_grow=1G,direct=yes),chunk=64K,"
-				     "size=128s,when_full=hold,hold=5ms,low_space=1M,grow_step=2M,discard_zeroes_cow=yes,"
-				     "discard_passdown=yes,transient=no,merging=yes,ro=no,name=snap");
+	struct br_spec *spec = parse("snapshot:origin=base.img,store=(file:path=s.cow,max_grow=1G,direct=yes),"
+				     "chunk=64K,size=128s,when_full=hold,hold=5ms,low_space=1M,grow_step=2M,"
+				     "discard_zeroes_cow=yes,discard_passdown=yes,"
+				     "transient=no,merging=yes,ro=no,name=snap");
 	const struct br_spec *store = br_spec_child(spec, "store");
 
 	(void)state;
@@ -102,7 +103,8 @@ static void choices_are_numbered_in_their_order(void **state)
 
 static void quotes_hold_anything_and_know_two_escapes(void **state)
 {
-	struct br_spec *spec = parse("snapshot:origin=\"a, (b) \\\"c\\\" \\\\d\",store=\"memory:bytes=1M\",chunk=\"64K\"");
+	struct br_spec *spec = parse("snapshot:origin=\"a, (b) \\\"c\\\" \\\\d\","
+				     "store=\"memory:bytes=1M\",chunk=\"64K\"");
 
 	(void)state;
 	assert_string_equal(br_spec_text(br_spec_child(spec, "origin"), "path"), "a, (b) \"c\" \\d");
@@ -124,7 +126,8 @@ static void parentheses_in_quotes_do_not_count(void **state)
 
 static void a_word_names_a_path_an_open_device_or_a_stack_file(void **state)
 {
-	struct br_spec *spec = parse("linear:dev=a=b:c,dev=dev:x,dev=@v.blkr#s,dev=(@w,1.blkr),dev=(dev:\"y)\"),dev=(p,q)");
+	struct br_spec *spec = parse("linear:dev=a=b:c,dev=dev:x,"
+				     "dev=@v.blkr#s,dev=(@w,1.blkr),dev=(dev:\"y)\"),dev=(p,q)");
 	const struct br_spec_key *k = spec->keys;
 
 	(void)state;
@@ -360,7 +363,8 @@ static void each_type_is_described_in_json(void **state)
 	assert_null(br_spec_describe("cache"));
 	assert_null(br_spec_describe(""));
 	assert_non_null(strstr(br_spec_describe("snapshot"),
-			       "{\"name\":\"low_space\",\"type\":\"size\",\"required\":false,\"repeated\":false,\"live\":true"));
+			       "{\"name\":\"low_space\",\"type\":\"size\","
+			       "\"required\":false,\"repeated\":false,\"live\":true"));
 	assert_non_null(strstr(br_spec_describe("snapshot"), "\"choices\":[\"invalidate\",\"refuse\",\"hold\"]"));
 }
 

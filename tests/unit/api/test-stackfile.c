@@ -113,7 +113,8 @@ static void relative_paths_start_at_the_folder_of_the_file(void **state)
 
 static void a_value_is_the_rest_of_its_line(void **state)
 {
-	struct br_stack *stack = load("v", "[a]\ntype = linear\ndev = my, \"disk\" (1) = #2\ndev = \"quoted \\\" one\"\n"
+	struct br_stack *stack = load("v", "[a]\ntype = linear\ndev = my, \"disk\" (1) = #2\n"
+					   "dev = \"quoted \\\" one\"\n"
 					   "dev = dev:a name\ndev = 0 8 linear q 0\ndev = ./a\nname = x # y\n");
 	const struct br_spec_key *k = stack->sections[0]->keys;
 

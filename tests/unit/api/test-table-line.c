@@ -53,7 +53,8 @@ static void lengths_of_the_others_are_made_by_a_linear(void **state)
 	check("0 2048 error", "error:bytes=1M");
 	check("0 2048 delay a 8 20", "delay:dev=(linear:dev=a,offset=4K,bytes=1M),read=20ms,write=20ms,flush=20ms");
 	check("0 2048 delay a 0 0 a 0 5", "delay:dev=(linear:dev=a,offset=0,bytes=1M),read=0s,write=5ms,flush=5ms");
-	check("0 2048 delay a 0 1 a 0 2 a 0 3000", "delay:dev=(linear:dev=a,offset=0,bytes=1M),read=1ms,write=2ms,flush=3s");
+	check("0 2048 delay a 0 1 a 0 2 a 0 3000",
+	      "delay:dev=(linear:dev=a,offset=0,bytes=1M),read=1ms,write=2ms,flush=3s");
 }
 
 static void blanks_between_words_may_be_many(void **state)

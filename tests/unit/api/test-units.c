@@ -44,8 +44,9 @@ static void sizes_are_1024_based_and_s_is_sectors(void **state)
 
 static void what_is_no_size_is_refused_and_changes_nothing(void **state)
 {
-	static const char *const bad[] = { "", "k", "+1", "-1", " 1", "1 ", "1 k", "1kb", "1KB", "1kiB", "1kib", "1m", "1g",
-					   "1P", "0x10", "1.5G", "1e3", "1_000", "1,000", "1S", "1ks", "1Kx", "\xd9\xa1" };
+	static const char *const bad[] = { "", "k", "+1", "-1", " 1", "1 ", "1 k", "1kb", "1KB", "1kiB", "1kib", "1m",
+					   "1g", "1P", "0x10", "1.5G", "1e3", "1_000", "1,000", "1S",
+					   "1ks", "1Kx", "\xd9\xa1" };
 	uint64_t bytes = 99;
 
 	(void)state;
