@@ -15,6 +15,9 @@
  * The ring.  Its layout is kernel ABI (fio and qemu read it too), told by a magic number and "incompatible features"; where
  * these are not as expected, io_getevents() is used.  head is ours, tail the kernel's.
  *
+ * The short way.  Most requests are a read or write of one buffer that the kernel takes as it is: is_plain().  They have a
+ * path of their own through submission and completion, which is the long one without its questions.
+ *
  * All of it is private to the owner of the queue.
  */
 #include "io/file-internal.h"
@@ -101,16 +104,21 @@ static void prepare_transfer(struct br_file_io *io)
 		io->iocb.aio_rw_flags = RWF_DSYNC;
 }
 
+static void add_to_batch(struct aio *a, struct br_file_io *io)
+{
+	io->iocb.data = io;
+	if (a->notify)
+		ring_bell_when_done(a, &io->iocb);
+	a->batch[a->nr_batch++] = &io->iocb;
+}
+
 static void put_into_batch(struct aio *a, struct br_file_io *io)
 {
 	if (io->stage == BR_STAGE_FLUSH || io->req->op == BR_FLUSH)
 		io_prep_fdsync(&io->iocb, io->file->fd);
 	else
 		prepare_transfer(io);
-	io->iocb.data = io;
-	if (a->notify)
-		ring_bell_when_done(a, &io->iocb);
-	a->batch[a->nr_batch++] = &io->iocb;
+	add_to_batch(a, io);
 }
 
 /* The first @n of the batch are gone. */
@@ -193,14 +201,19 @@ static void ended(struct aio *a, struct br_file_io *io, int64_t result)
 /* Returns 1 for a request, 0 for a watch that fired. */
 static int event(struct aio *a, const struct io_event *e)
 {
-	for (unsigned i = 0; br_unlikely(!e->data) && i < WATCHES; i++)
+	struct br_file_io *io = e->data;
+
+	for (unsigned i = 0; br_unlikely(!io) && i < WATCHES; i++)
 		if (e->obj == &a->watches[i].iocb)
 			a->watches[i].armed = false;
-	if (!e->data)
+	if (br_unlikely(!io))
 		return 0;
 	a->sent--;
 	a->stalled = false;
-	ended(a, e->data, (int64_t)e->res);
+	if (br_likely(io->plain && e->res == io->piece))
+		finish(a, io, 0);
+	else
+		ended(a, io, (int64_t)e->res);
 	return 1;
 }
 
@@ -433,11 +446,59 @@ int br_aio_get(struct br_queue *q, struct br_source **ret)
 	return 0;
 }
 
+static bool is_plain(const struct aio *a, const struct br_file *f, const struct br_req *req)
+{
+	const struct iovec *v = req->iov;
+
+	if (req->op > BR_WRITE || (req->flags & BR_FUA) || req->iovcnt != 1 || a->lane.waiting.head)
+		return false;
+	return !f->direct || !(((uintptr_t)v->iov_base + req->iov_skip) & (f->dev.buffer_align - 1));
+}
+
+static struct br_file_io *take_plain(struct aio *a, struct br_file *f, struct br_req *req)
+{
+	struct br_file_io *io = br_pool_take(&a->lane.ios);
+
+	if (br_unlikely(!io))
+		return NULL;
+	a->source.in_flight++;
+	io->source = &a->source;
+	io->file = f;
+	io->req = req;
+	io->stage = BR_STAGE_WHOLE;
+	io->plain = true;
+	io->flush_after = false;
+	io->interrupted = 0;
+	io->code = 0;
+	io->done = 0;
+	io->piece = req->length;
+	io->bounce = NULL;
+	return io;
+}
+
+static void submit_plain(struct aio *a, struct br_file_io *io)
+{
+	const struct br_req *req = io->req;
+	char *buffer = (char *)req->iov->iov_base + req->iov_skip;
+
+	if (req->op == BR_WRITE)
+		io_prep_pwrite(&io->iocb, io->file->fd, buffer, req->length, (long long)req->offset);
+	else
+		io_prep_pread(&io->iocb, io->file->fd, buffer, req->length, (long long)req->offset);
+	add_to_batch(a, io);
+}
+
 void br_aio_submit(struct br_source *s, struct br_req *req)
 {
+	struct br_file *f = br_to_file(req->chan->dev);
 	struct aio *a = to_aio(s);
-	struct br_file_io *io = br_lane_take(&a->lane, s, req, BR_STAGE_WHOLE);
+	struct br_file_io *io = br_likely(is_plain(a, f, req)) ? take_plain(a, f, req) : NULL;
 
-	if (br_likely(io))
+	if (br_likely(io)) {
+		submit_plain(a, io);
+		return;
+	}
+	io = br_lane_take(&a->lane, s, req, BR_STAGE_WHOLE);
+	if (io)
 		put_into_batch(a, io);
 }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "base/compiler.h"
 #include "base/list.h"
 #include "base/pool.h"
 #include "io/bounce.h"
@@ -71,6 +72,7 @@ struct br_file_io {
 	struct br_file *file;
 	struct br_req *req;
 	enum br_file_stage stage;
+	bool plain;			/* one call moves all of it, and nothing is to be done afterwards */
 	bool flush_after;		/* FUA, but part of it was written without */
 	uint16_t interrupted;		/* how often, in a row */
 	int32_t result;
@@ -88,8 +90,14 @@ int br_lane_init(struct br_lane *lane, const struct blkremap_env *env, uint32_t 
 void br_lane_done(struct br_lane *lane);
 /* Begin with @req.  NULL: it waits, br_lane_next() will return it. */
 struct br_file_io *br_lane_take(struct br_lane *lane, struct br_source *s, struct br_req *req, enum br_file_stage stage);
+struct br_file_io *br_lane_next_waiting(struct br_lane *lane, struct br_source *s);
+
 /* Begin with the first of those that wait.  NULL: nobody waits, or not enough is free. */
-struct br_file_io *br_lane_next(struct br_lane *lane, struct br_source *s);
+static inline struct br_file_io *br_lane_next(struct br_lane *lane, struct br_source *s)
+{
+	return br_likely(!lane->waiting.head) ? NULL : br_lane_next_waiting(lane, s);
+}
+
 /* Complete the request with io->result and io->code; its place is free again. */
 void br_lane_finish(struct br_lane *lane, struct br_file_io *io);
 /* Its place is free again, and the request is somebody else's. */

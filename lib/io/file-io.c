@@ -59,6 +59,7 @@ static struct br_file_io *try_take(struct br_lane *lane, struct br_source *s, st
 	io->file = f;
 	io->req = req;
 	io->stage = stage;
+	io->plain = false;
 	io->flush_after = false;
 	io->interrupted = 0;
 	io->code = 0;
@@ -81,15 +82,11 @@ struct br_file_io *br_lane_take(struct br_lane *lane, struct br_source *s, struc
 	return io;
 }
 
-struct br_file_io *br_lane_next(struct br_lane *lane, struct br_source *s)
+struct br_file_io *br_lane_next_waiting(struct br_lane *lane, struct br_source *s)
 {
-	struct br_task *first = lane->waiting.head;
+	struct br_req *req = br_container_of(lane->waiting.head, struct br_req, task);
 	struct br_file_io *io;
-	struct br_req *req;
 
-	if (br_likely(!first))
-		return NULL;
-	req = br_container_of(first, struct br_req, task);
 	io = try_take(lane, s, req, (enum br_file_stage)(uintptr_t)req->engine_priv);
 	if (io)
 		br_task_list_pop(&lane->waiting);
