@@ -79,6 +79,17 @@ static __attribute__((unused)) void rig_assert_data(struct br_sync *s, uint64_t 
 	assert_memory_equal(rig_buf, rig_expected, len);
 }
 
+/* done() for requests whose priv is a bool, and br_block()'s question about it. */
+static __attribute__((unused)) void rig_mark_done(struct br_req *req)
+{
+	*(bool *)req->priv = true;
+}
+
+static __attribute__((unused)) bool rig_is_true(void *arg)
+{
+	return *(bool *)arg;
+}
+
 static __attribute__((unused)) int rig_extents(struct br_sync *s, uint64_t off, uint64_t len, void *out, size_t bytes)
 {
 	struct iovec iov = { out, bytes };
