@@ -198,8 +198,10 @@ static int plan_make(struct blkremap_ctx *ctx, const struct create_args *a, stru
 	if (code)
 		return code;
 	r = blkremap_meta_size("snapshot", p->origin_bytes, a->chunk, &p->full_bytes);
-	if (r < 0)
-		return ctl_fail("--chunk", r);
+	if (r < 0) {
+		code = ctl_fail("--chunk", r);
+		return r == -EINVAL ? CTL_USAGE : code;
+	}
 	code = store_look(a, p);
 	if (code)
 		return code;

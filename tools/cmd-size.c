@@ -52,8 +52,10 @@ static int run(struct ctl_args *args)
 	if (!a.device)
 		return ctl_usage("--device SIZE is missing");
 	r = blkremap_meta_size("snapshot", a.device, a.block, &need);
-	if (r < 0)
-		return ctl_fail(args->operands[0], r) == CTL_FAILED ? CTL_USAGE : CTL_FAILED;
+	if (r < 0) {
+		ctl_fail(args->operands[0], r);
+		return CTL_USAGE;
+	}
 	if (a.json) {
 		ctl_json_begin(&j, "size");
 		ctl_json_string(&j, "type", "snapshot");
