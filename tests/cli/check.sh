@@ -1,0 +1,88 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# check, repair, dump and restore of a store.
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+make_snapshot 8M
+"$ctl" io vol.blkr -c 'write 512k 64k pattern=0xa5' -c 'write 2M 128k pattern=1' >/dev/null
+"$ctl" copy vol.blkr before.img >/dev/null
+cp snap.cow good.cow
+remember base.img snap.cow vol.blkr
+
+exits 0 'a good store' check snap.cow
+silent 'has no error'
+exits 0 'a good stack' check vol.blkr
+exits 0 'all of it read' check --deep vol.blkr
+prints 'vol.blkr: 8.0 MiB read' 'says so'
+exits 0 'as JSON' check --json snap.cow
+json 'j["clean"] is True' 'says that it is clean'
+untouched base.img snap.cow vol.blkr
+
+exits 0 'dump' dump snap.cow
+cp "$work/.out" dump.txt
+is 'prints something' test -s dump.txt
+exits 0 'dump to a file' dump snap.cow -o dump2.txt
+is 'is the same' cmp dump.txt dump2.txt
+exits 3 'a file that is there is refused' dump snap.cow -o dump2.txt
+exits 0 '-f replaces it' dump snap.cow -o dump2.txt -f
+exits 2 'an unknown format' dump --format xml snap.cow
+untouched snap.cow
+exits 3 'restore over a store' restore -i dump.txt snap.cow
+untouched snap.cow
+dd if=/dev/zero of=snap.cow bs=64k count=1 conv=notrunc status=none
+exits 0 'restore a store whose header is gone' restore -f -i dump.txt snap.cow
+exits 0 'it checks' check snap.cow
+exits 0 'it is what it was' diff -q vol.blkr before.img
+"$ctl" dump snap.cow | cmp -s - dump.txt
+is 'and dumps as before' test $? -eq 0
+"$ctl" restore -f snap.cow <dump.txt >.out 2>.err
+is 'restore from a pipe' test $? -eq 0
+cp snap.cow kept.cow
+printf 'this is no dump\n' >nonsense.txt
+exits 4 'nonsense' restore -f -i nonsense.txt snap.cow
+one_error 'is refused in one line'
+exits 3 'no such text' restore -f -i nope.txt snap.cow
+is 'and the store is as before' cmp snap.cow kept.cow
+
+# An invalidated store: what it still holds can be saved.
+cp good.cow snap.cow
+printf '\0' | dd of=snap.cow bs=1 seek=4 conv=notrunc status=none
+remember base.img snap.cow
+exits 4 'an invalid snapshot' info vol.blkr
+says 'repair -n' 'hints at repair'
+exits 4 'an invalid store' check snap.cow
+exits 1 'what could be saved' repair -n snap.cow
+exits 1 'repair into a new file' repair snap.cow -o saved.cow
+prints 'snap.cow -> saved.cow' 'says so'
+untouched base.img snap.cow
+exits 0 'the new one checks' check saved.cow
+cp saved.cow snap.cow
+exits 0 'and has all that the old one held' diff -q vol.blkr before.img
+exits 3 'a new file that is there' repair good.cow -o saved.cow
+exits 0 'a good store loses nothing' repair good.cow -o again.cow
+exits 2 'nowhere to go' repair snap.cow
+
+# Two exceptions at one place.
+cp good.cow snap.cow
+offset=$(("$(stat -c %s good.cow)" * 0 + 65536 + 16 + 8))
+printf '\2\0\0\0\0\0\0\0' | dd of=snap.cow bs=1 seek=$offset conv=notrunc status=none
+remember snap.cow
+exits 4 'an exception that maps a chunk twice' check snap.cow
+says 'metadata is corrupt' 'says so'
+exits 4 'as JSON' check --json snap.cow
+json 'j["clean"] is False and any(f["severity"] == "corrupt" for f in j["findings"])' 'has it, too'
+untouched snap.cow
+
+# No store at all.
+head -c 100 base.img >tiny.cow
+exits 3 'a store of 100 bytes' check tiny.cow
+truncate -s 1M blank.cow
+exits 3 'a blank store' check blank.cow
+head -c 1048576 /dev/urandom >random.cow
+remember random.cow
+exits 4 'random bytes' check random.cow
+exits 4 'cannot be saved' repair random.cow -o r.cow
+isnt 'and nothing is made' test -e r.cow
+untouched random.cow
+
+done_testing

@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+make_snapshot 32M
+"$ctl" io vol.blkr -c 'write 512k 64k pattern=0xa5' -c 'write 2M 8M pattern=1' -c 'write 20M 100k pattern=2' >/dev/null
+"$ctl" copy vol.blkr wanted.img >/dev/null
+cp vol.blkr vol.before
+remember base.img snap.cow vol.blkr
+
+exits 0 'a dry run' merge -n vol.blkr
+prints '^would merge 131 chunks \(8.2 MiB\) into ' 'tells how much'
+untouched base.img snap.cow vol.blkr
+exits 3 'a file is no snapshot' merge base.img
+says 'only a snapshot can be merged' 'says so'
+untouched base.img
+
+# Stopped in the middle, as often as it takes.  (A shell starts what runs in the background with ^C ignored.)
+env --default-signal=INT "$ctl" merge --rate 2M vol.blkr >.out 2>.err &
+pid=$!
+sleep 1
+kill -INT $pid
+wait $pid
+is '^C ends it by that signal' test $? -eq 130
+says 'vol.blkr: stopped at [0-9.]+%; run the same command again to continue' 'says how far it came'
+is 'the stack file knows' grep -q '^merging = yes$' vol.blkr
+exits 0 'the snapshot reads as ever' diff -q vol.blkr wanted.img
+exits 1 'info says that it is merging' info vol.blkr
+"$ctl" merge --rate 2M vol.blkr >.out 2>.err &
+pid=$!
+sleep 1
+kill -KILL $pid
+wait $pid
+exits 0 'also after a kill' diff -q vol.blkr wanted.img
+exits 0 'the same command goes on' merge vol.blkr
+prints '^merged [0-9]+ chunks? \(.*\) into .* in ' 'and says what it did'
+isnt 'the stack file forgets' grep -q merging vol.blkr
+is 'and is as before' cmp vol.blkr vol.before
+exits 0 'the origin is what the snapshot was' diff -q base.img wanted.img
+exits 0 'the store is empty' info --json vol.blkr
+json 'j["stack"][0]["used_chunks"] == 0' 'indeed'
+exits 0 'and good' check snap.cow
+exits 0 'once more merges nothing' merge vol.blkr
+prints '^merged 0 chunks' 'and says so'
+
+"$ctl" io vol.blkr -c 'write 1M 64k pattern=9' >/dev/null
+exits 0 'by a spec' merge snapshot:origin=base.img,store=snap.cow
+says 'no stack file records this merge' 'warns'
+exits 0 'it is merged' io base.img -c 'read 1M 64k verify=9'
+"$ctl" io vol.blkr -c 'write 3M 1M pattern=8' >/dev/null
+"$ctl" merge --progress=fd:3 vol.blkr 3>progress >/dev/null 2>.err
+is 'progress on a descriptor' grep -q '^100/100$' progress
+
+chmod 555 .
+if [ "$(id -u)" -ne 0 ]; then
+	"$ctl" io vol.blkr -c 'write 0 4k' >/dev/null
+	remember base.img
+	exits 3 'a stack file that cannot be marked' merge vol.blkr
+	untouched base.img
+fi
+chmod 755 .
+
+done_testing
