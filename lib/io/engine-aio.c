@@ -213,7 +213,7 @@ static int event(struct aio *a, const struct io_event *e)
 	if (br_likely(io->plain && e->res == io->piece))
 		finish(a, io, 0);
 	else
-		ended(a, io, (int64_t)e->res);
+		ended(a, io, (long)e->res);
 	return 1;
 }
 

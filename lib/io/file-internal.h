@@ -132,6 +132,8 @@ int br_file_bytes(const struct br_file *f, uint64_t *ret_bytes);
 /* Enter the list of open files and lock.  -EBUSY names the holder. */
 int br_file_lock(struct br_file *f, const char *what);
 void br_file_unlock(struct br_file *f);
+/* The block device @path is held exclusively: -EBUSY, with a sentence that tells by whom. */
+int br_file_busy(const char *path);
 
 /* ---- engines ------------------------------------------------------------------------------------------------------------- */
 

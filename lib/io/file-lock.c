@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -141,6 +142,11 @@ static struct br_file *conflicting(const struct br_file *f)
 	return NULL;
 }
 
+static int busy_here(const char *what, const char *name)
+{
+	return br_error(-EBUSY, "%s is open in this process already, as device '%s'", what, name);
+}
+
 static int enter_list(struct br_file *f, const char *what)
 {
 	struct br_file *other;
@@ -153,9 +159,25 @@ static int enter_list(struct br_file *f, const char *what)
 	else
 		br_list_add_tail(&open_files, &f->open_link);
 	pthread_mutex_unlock(&list_lock);
-	if (!other)
-		return 0;
-	return br_error(-EBUSY, "%s is open in this process already, as device '%s'", what, name);
+	return other ? busy_here(what, name) : 0;
+}
+
+int br_file_busy(const char *path)
+{
+	struct br_file wanted = { .block = true, .rdonly = false }, *other;
+	char name[sizeof(wanted.dev.name)] = "";
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		wanted.id_dev = st.st_rdev;
+	pthread_mutex_lock(&list_lock);
+	other = conflicting(&wanted);
+	if (other)
+		snprintf(name, sizeof(name), "%s", other->dev.name);
+	pthread_mutex_unlock(&list_lock);
+	if (other)
+		return busy_here(path, name);
+	return br_error(-EBUSY, "%s is in use: mounted, or held by another device or program", path);
 }
 
 static void leave_list(struct br_file *f)

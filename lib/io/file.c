@@ -23,27 +23,20 @@ enum { WHAT_BYTES = 200 };
 
 /* ---- channels ----------------------------------------------------------------------------------------------------------- */
 
-/* The kernel has no room for one more context: this queue goes without, more slowly. */
-static int open_aio(struct br_file *f, struct br_file_chan *c)
-{
-	int r = br_aio_get(c->chan.queue, &c->aio);
-
-	if (r == 0 || r == -ENOMEM)
-		return r;
-	c->aio = NULL;
-	__atomic_store_n(&f->dev.engine, f->sync ? "sync" : "threads", __ATOMIC_RELAXED);
-	return 0;
-}
-
+/* Aio refused (the kernel has no room for one more context): this queue goes without, more slowly. */
 static int file_chan_open(struct br_chan *chan)
 {
 	struct br_file *f = br_to_file(chan->dev);
 	struct br_file_chan *c = br_container_of(chan, struct br_file_chan, chan);
 	int r = br_jobs_get(chan->queue, f->sync, &c->jobs);
 
-	if (r == 0 && f->aio)
-		r = open_aio(f, c);
-	return r < 0 ? br_error(r, "no memory for the I/O of %s on one more queue", f->dev.name) : 0;
+	if (r < 0)
+		return br_error(r, "no memory for the I/O of %s on one more queue", f->dev.name);
+	if (f->aio && br_aio_get(chan->queue, &c->aio) < 0) {
+		c->aio = NULL;
+		__atomic_store_n(&f->dev.engine, f->sync ? "sync" : "threads", __ATOMIC_RELAXED);
+	}
+	return 0;
 }
 
 /* The sources are the queue's, and stay. */
@@ -212,7 +205,7 @@ static int open_path(const struct br_file_opts *o)
 	if (fd >= 0)
 		return fd;
 	if (errno == EBUSY)
-		return br_error(-EBUSY, "%s is in use: mounted, or held by another device or program", o->path);
+		return br_file_busy(o->path);
 	if (errno == EINVAL && o->direct)
 		return br_error(-EINVAL, "%s cannot be opened for direct I/O: its file system has none", o->path);
 	return br_error(-errno, "%s cannot be opened (errno %d)", o->path, errno);

@@ -567,6 +567,27 @@ static void two_devices_are_the_same_if_they_are_one_file(void **state)
 	close_world();
 }
 
+/* The parent's parked aio contexts are not the child's, although the list of them is. */
+static void a_child_of_fork_opens_files_of_its_own(void **state)
+{
+	int status = -1;
+	pid_t pid;
+
+	(void)state;
+	assert_true(open_world(&ways[0], BYTES, 0));
+	close_world();
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (!open_world(&ways[0], BYTES, 0) || one(BR_READ, 0, 0, 4096, seen) != 0)
+			_exit(1);
+		close_world();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* ---- sleeping ----------------------------------------------------------------------------------------------------------- */
 
 static void *ring_soon(void *arg)
@@ -674,6 +695,7 @@ int main(void)
 		cmocka_unit_test(a_lock_ends_with_the_device_although_the_descriptor_lives_on),
 		cmocka_unit_test(another_process_that_has_the_file_is_named),
 		cmocka_unit_test(two_devices_are_the_same_if_they_are_one_file),
+		cmocka_unit_test(a_child_of_fork_opens_files_of_its_own),
 		cmocka_unit_test(a_sleeper_hears_its_bells_and_its_deadline_with_and_without_requests_in_flight),
 		cmocka_unit_test(after_notify_a_completion_rings_the_bell),
 	};
