@@ -147,7 +147,7 @@ static void leave_device(struct br_chan *c)
 
 	do {
 		br_ctx_lock(c->dev->ctx);
-		busy = c->msg.busy;
+		busy = c->msg.busy || c->cancel.busy;
 		if (!busy)
 			br_list_del(&c->dev_link);
 		br_ctx_unlock(c->dev->ctx);
@@ -291,8 +291,10 @@ static void answer(struct br_chan *c, int error)
 	if (error && !dev->talk.error)
 		dev->talk.error = error;
 	error = dev->talk.error;
-	if (--dev->talk.left == 0)
+	if (--dev->talk.left == 0) {
 		op = dev->talk.op;
+		dev->talk.op = NULL;
+	}
 	br_ctx_unlock(ctx);
 	if (!op)
 		return;
@@ -348,6 +350,8 @@ static void talk(struct br_dev *dev, struct br_op *op, const struct br_message *
 	dev->talk.error = 0;
 	tell_all(dev, text);
 	nobody = --dev->talk.left == 0;
+	if (nobody)
+		dev->talk.op = NULL;
 	br_ctx_unlock(ctx);
 	if (nobody) {
 		br_wait_end(ctx);
@@ -408,4 +412,40 @@ void br_dev_resume(struct br_dev *dev, struct br_op *op)
 	struct br_message text = { .task.run = message_arrives, .fn = open_gate };
 
 	talk(dev, op, &text, -1);
+}
+
+static void cancel_arrives(struct br_task *task)
+{
+	struct br_message *m = br_container_of(task, struct br_message, task);
+	struct br_chan *c = br_container_of(m, struct br_chan, cancel);
+	struct br_ctx *ctx = c->dev->ctx;
+
+	open_gate(c, NULL);
+	br_ctx_lock(ctx);
+	c->cancel.busy = false;
+	br_ctx_unlock(ctx);
+	if (!c->draining)
+		return;
+	c->draining = false;
+	answer(c, -ETIMEDOUT);
+}
+
+void br_dev_drain_cancel(struct br_dev *dev, struct br_op *op)
+{
+	struct br_ctx *ctx = dev->ctx;
+	struct br_list *l;
+
+	br_ctx_lock(ctx);
+	if (dev->talk.op == op) {
+		dev->suspends--;
+		dev->talk.error = -ETIMEDOUT;
+		br_list_for_each(l, &dev->chans) {
+			struct br_chan *c = br_container_of(l, struct br_chan, dev_link);
+
+			c->cancel.task.run = cancel_arrives;
+			c->cancel.busy = true;
+			br_queue_post(c->queue, &c->cancel.task);
+		}
+	}
+	br_ctx_unlock(ctx);
 }

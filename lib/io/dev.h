@@ -74,11 +74,12 @@ struct br_dev {
 	_Atomic uint32_t state, code;	/* BLKREMAP_ST_*, BLKREMAP_CODE_* */
 	uint32_t logical_block, physical_block, optimal_io, discard_granularity, buffer_align;
 	uint32_t block_bytes;
+	bool hidden;
 	_Atomic uint64_t generation;
 	_Atomic uint64_t writes_accepted;	/* nonzero once it has taken a write since it was opened (-ESTALE rule) */
 	/* under ctx->lock */
 	uint32_t refs;			/* handles and devices above */
-	struct br_dev *claimed_by;	/* a target that alone may write to it */
+	_Atomic(struct br_dev *) claimed_by;	/* a target that alone may write to it; read without the lock */
 	struct br_list ctx_link;
 	struct br_list chans;		/* struct br_chan.dev_link */
 	uint32_t suspends;		/* drains without a resume */
@@ -105,6 +106,7 @@ struct br_chan {
 	struct br_task_list held;	/* requests (by .task) that wait for the gate */
 	bool draining;			/* msg is answered when in_flight reaches 0 */
 	struct br_message msg;		/* posted under ctx->lock, see br_dev_broadcast() */
+	struct br_message cancel;	/* likewise, see br_dev_drain_cancel() */
 	_Atomic uint64_t counts[BR_COUNTS];	/* written by the owner alone, read by anybody */
 };
 
@@ -116,6 +118,11 @@ void br_dev_get(struct br_dev *dev);
 /* Give a reference back; the last one closes the device.  Returns what ops->close() says.  May block. */
 int br_dev_put(struct br_dev *dev);
 /* Take or give back the only right to write.  -EBUSY if another device has it. */
+/* Families are devices that nobody sees: they have no size and no name of their own. */
+static inline bool br_dev_is_hidden(const struct br_dev *dev)
+{
+	return dev->hidden;
+}
 int br_dev_claim(struct br_dev *dev, struct br_dev *by);
 void br_dev_unclaim(struct br_dev *dev, struct br_dev *by);
 
@@ -142,5 +149,10 @@ void br_dev_broadcast(struct br_dev *dev, struct br_op *op, int (*fn)(struct br_
 /* Close the gates; the op awaits that nothing is inside.  Counted: the last resume opens them.  As br_dev_broadcast(). */
 void br_dev_drain(struct br_dev *dev, struct br_op *op);
 void br_dev_resume(struct br_dev *dev, struct br_op *op);
+/*
+ * Give a drain up that @op still waits for: the gates open again, and the op goes on with -ETIMEDOUT.  Does nothing if it
+ * has been granted already.  Any thread.
+ */
+void br_dev_drain_cancel(struct br_dev *dev, struct br_op *op);
 
 #endif /* BR_IO_DEV_H */

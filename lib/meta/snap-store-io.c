@@ -20,7 +20,7 @@ static void unlock(struct br_snap_store *s)
 
 static void finish_for_parent(struct br_op *op, int error)
 {
-	struct br_snap_io *io = br_container_of(op, struct br_snap_io, op);
+	struct br_snap_work *io = br_container_of(op, struct br_snap_work, op);
 
 	br_op_done(io->parent, error);
 }
@@ -143,23 +143,23 @@ static int step_wipe(struct br_op *op)
 
 	if (s->transient)
 		return F_END;
-	br_snap_io_simple(&s->merge, BR_WRITE_ZEROES, 0, 2 * s->layout.chunk_bytes);
+	br_snap_work_simple(&s->merge, BR_WRITE_ZEROES, 0, 2 * s->layout.chunk_bytes);
 	return br_op_await(op, BR_MUTANT("snap-format-no-flush") ? F_HEADER : F_FLUSH);
 }
 
 static int step_wiped(struct br_op *op)
 {
-	br_snap_io_simple(&of_merge(op)->merge, BR_FLUSH, 0, 0);
+	br_snap_work_simple(&of_merge(op)->merge, BR_FLUSH, 0, 0);
 	return br_op_await(op, F_HEADER);
 }
 
-static void write_header(struct br_snap_store *s, struct br_snap_io *io, void *buf, bool valid)
+static void write_header(struct br_snap_store *s, struct br_snap_work *io, void *buf, bool valid)
 {
 	struct br_req req = { .op = BR_WRITE, .flags = BR_FUA, .length = s->header_bytes };
 
 	memset(buf, 0, s->header_bytes);
 	br_snap_header_format(buf, (uint32_t)(s->layout.chunk_bytes / 512), valid);
-	br_snap_io_page(io, req, buf);
+	br_snap_work_page(io, req, buf);
 }
 
 static int step_header(struct br_op *op)
@@ -189,7 +189,7 @@ void br_snap_store_format(struct br_snap_store *s, struct br_chan *chan, struct 
 	s->tail_dirty = false;
 	unlock(s);
 	memset(s->page, 0, s->page_bytes);
-	br_snap_io_start(&s->merge, &format_class, chan, op);
+	br_snap_work_start(&s->merge, &format_class, chan, op);
 }
 
 /* ---- the invalid mark --------------------------------------------------------------------------------------------------- */
@@ -264,7 +264,7 @@ void br_snap_store_invalidate(struct br_snap_store *s, struct br_chan *chan, str
 	}
 	unlock(s);
 	if (begin)
-		br_snap_io_start(&s->mark, &mark_class, chan, NULL);
+		br_snap_work_start(&s->mark, &mark_class, chan, NULL);
 }
 
 /* ---- from the end ------------------------------------------------------------------------------------------------------- */
@@ -284,7 +284,7 @@ static int step_read(struct br_op *op)
 		return L_END;
 	s->page_no = page_no;
 	req.offset = br_snap_page_offset(s, last);
-	br_snap_io_page(&s->merge, req, s->page);
+	br_snap_work_page(&s->merge, req, s->page);
 	return br_op_await(op, L_END);
 }
 
@@ -297,7 +297,7 @@ static const struct br_op_class last_class = { "snap-last", finish_for_parent, l
 
 void br_snap_store_last(struct br_snap_store *s, struct br_chan *chan, struct br_op *op)
 {
-	br_snap_io_start(&s->merge, &last_class, chan, op);
+	br_snap_work_start(&s->merge, &last_class, chan, op);
 }
 
 uint64_t br_snap_store_tail(struct br_snap_store *s, uint64_t max, struct br_snap_entry *out)
@@ -322,7 +322,7 @@ static int step_remove(struct br_op *op)
 	if (BR_MUTANT("merge-remove-no-fua"))
 		req.flags = 0;
 	req.offset = br_snap_page_offset(s, s->nr - 1);
-	br_snap_io_page(&s->merge, req, s->page);
+	br_snap_work_page(&s->merge, req, s->page);
 	return br_op_await(op, R_DONE);
 }
 
@@ -349,5 +349,5 @@ static const struct br_op_class remove_class = { "snap-remove", finish_for_paren
 void br_snap_store_remove(struct br_snap_store *s, struct br_chan *chan, uint64_t n, struct br_op *op)
 {
 	s->merge.n = n;
-	br_snap_io_start(&s->merge, &remove_class, chan, op);
+	br_snap_work_start(&s->merge, &remove_class, chan, op);
 }

@@ -81,7 +81,7 @@ uint64_t br_snap_page_offset(const struct br_snap_store *s, uint64_t n)
 	return br_snap_area_chunk(&s->layout, area) * s->layout.chunk_bytes + page * s->page_bytes;
 }
 
-void br_snap_io_start(struct br_snap_io *io, const struct br_op_class *cls, struct br_chan *chan, struct br_op *parent)
+void br_snap_work_start(struct br_snap_work *io, const struct br_op_class *cls, struct br_chan *chan, struct br_op *parent)
 {
 	io->chan = chan;
 	io->parent = parent;
@@ -91,7 +91,7 @@ void br_snap_io_start(struct br_snap_io *io, const struct br_op_class *cls, stru
 }
 
 /* Write (or read) one buffer of the store's own. */
-void br_snap_io_page(struct br_snap_io *io, struct br_req template, void *buf)
+void br_snap_work_page(struct br_snap_work *io, struct br_req template, void *buf)
 {
 	io->req = template;
 	io->iov = (struct iovec){ buf, template.length };
@@ -100,7 +100,7 @@ void br_snap_io_page(struct br_snap_io *io, struct br_req template, void *buf)
 	br_op_submit(&io->op, io->chan, &io->req);
 }
 
-void br_snap_io_simple(struct br_snap_io *io, uint32_t op, uint64_t offset, uint64_t length)
+void br_snap_work_simple(struct br_snap_work *io, uint32_t op, uint64_t offset, uint64_t length)
 {
 	io->req = (struct br_req){ .op = op, .offset = offset, .length = length };
 	br_op_submit(&io->op, io->chan, &io->req);
@@ -257,7 +257,7 @@ static int step_tail(struct br_op *op)
 	uint64_t from = page + s->page_bytes, end = page - page % chunk + chunk;
 
 	if (from < end && !BR_MUTANT("snap-keep-stale-tail"))
-		br_snap_io_simple(&s->commit, BR_WRITE_ZEROES, from, end - from);
+		br_snap_work_simple(&s->commit, BR_WRITE_ZEROES, from, end - from);
 	return br_op_await(op, C_NEXT_AREA);
 }
 
@@ -268,7 +268,7 @@ static int step_next_area(struct br_op *op)
 
 	s->tail_dirty = false;
 	if (after % s->layout.entries == 0 && !BR_MUTANT("snap-off-by-one-area"))
-		br_snap_io_simple(&s->commit, BR_WRITE_ZEROES,
+		br_snap_work_simple(&s->commit, BR_WRITE_ZEROES,
 				  br_snap_area_chunk(&s->layout, after / s->layout.entries) * chunk, chunk);
 	return br_op_await(op, C_FLUSH);
 }
@@ -278,7 +278,7 @@ static int step_flush(struct br_op *op)
 	struct br_snap_store *s = of_commit(op);
 
 	if (!BR_MUTANT("snap-no-preflush"))
-		br_snap_io_simple(&s->commit, BR_FLUSH, 0, 0);
+		br_snap_work_simple(&s->commit, BR_FLUSH, 0, 0);
 	return br_op_await(op, C_WRITE);
 }
 
@@ -291,7 +291,7 @@ static void write_page(struct br_snap_store *s, struct flushed token)
 	if (BR_MUTANT("snap-page-no-fua"))
 		req.flags = 0;
 	req.offset = br_snap_page_offset(s, s->nr);
-	br_snap_io_page(&s->commit, req, s->page);
+	br_snap_work_page(&s->commit, req, s->page);
 }
 
 /* We are here because the flush of step_flush() has completed. */
@@ -405,7 +405,7 @@ void br_snap_store_commit(struct br_snap_store *s, struct br_chan *chan, struct 
 	begin = should_commit(s);
 	unlock(s);
 	if (begin)
-		br_snap_io_start(&s->commit, &commit_class, chan, NULL);
+		br_snap_work_start(&s->commit, &commit_class, chan, NULL);
 }
 
 void br_snap_store_abort(struct br_snap_store *s, struct br_chan *chan, struct br_snap_commit *c)
@@ -419,7 +419,7 @@ void br_snap_store_abort(struct br_snap_store *s, struct br_chan *chan, struct b
 	begin = !s->transient && should_commit(s);
 	unlock(s);
 	if (begin)
-		br_snap_io_start(&s->commit, &commit_class, chan, NULL);
+		br_snap_work_start(&s->commit, &commit_class, chan, NULL);
 }
 
 /* ---- usage -------------------------------------------------------------------------------------------------------------- */

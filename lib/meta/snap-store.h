@@ -60,7 +60,7 @@ struct br_snap_invalidate {
 };
 
 /* Steps of work on the store's own pages, see snap-store.c. */
-struct br_snap_io {
+struct br_snap_work {
 	struct br_op op;
 	struct br_req req;
 	struct iovec iov;
@@ -95,7 +95,7 @@ struct br_snap_store {
 	uint8_t *page;			/* image of the page that the next entry goes to */
 	uint64_t page_no;		/* which page of the entry sequence it is */
 	uint8_t *header;		/* a buffer of its own: the mark may be written while a page is */
-	struct br_snap_io commit, mark, merge;
+	struct br_snap_work commit, mark, merge;
 	uint64_t commits;		/* for statistics; racy reads are fine */
 };
 

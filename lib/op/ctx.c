@@ -236,7 +236,6 @@ static void sleep_on(struct br_queue *q, uint64_t deadline_ns)
 	struct br_ctx *ctx = q->ctx;
 	const struct blkremap_env *env = ctx->env;
 
-	env->ops->bell_clear(env, q->bell);
 	atomic_store(&q->owner, BR_QUEUE_WAITING);
 	if (!br_queue_has_work(q))
 		env->ops->idle(env, ctx, q, deadline_ns);
@@ -254,14 +253,18 @@ bool br_block(struct br_ctx *ctx, struct br_queue *q, bool (*done)(void *arg), v
 {
 	const struct blkremap_env *env = ctx->env;
 	uint64_t now, wake;
-	bool did;
+	bool did, silent = false;
 
-	for (;;) {
-		did = progress(ctx, q);
-		if (done(arg))
-			return true;
-		if (did)
-			continue;
+	for (;; silent = false) {
+		do {
+			did = progress(ctx, q);
+			if (done(arg))
+				return true;
+			if (!did && q && !silent) {	/* silence the bell, then look once more */
+				env->ops->bell_clear(env, q->bell);
+				did = silent = true;
+			}
+		} while (did);
 		now = br_now(env);
 		if (now >= deadline_ns)
 			return false;

@@ -31,17 +31,12 @@
 #include "target/family.h"
 #include "target/snapshot.h"
 
-enum { S_LOCK, S_TURN, S_DRAIN, S_ACT, S_FLUSH, S_FORMAT, S_MARK, S_JOIN, S_OPEN_WAYS, S_CLOSE_WAYS, S_LEAVE, S_RESUME,
+enum { S_LOCK, S_CHANS, S_TURN, S_DRAIN, S_ACT, S_FLUSH, S_FORMAT, S_MARK, S_JOIN, S_OPEN_WAYS, S_CLOSE_WAYS, S_LEAVE, S_RESUME,
        S_UNLOCK };
 
 static struct br_change *to_change(struct br_op *op)
 {
 	return br_container_of(op, struct br_change, op);
-}
-
-static bool joins(const struct br_change *c)
-{
-	return c->kind == BR_CHANGE_ATTACH || c->kind == BR_CHANGE_TAKE;
 }
 
 static bool leaves(const struct br_change *c)
@@ -54,14 +49,28 @@ static bool leaves(const struct br_change *c)
 static int step_lock(struct br_op *op)
 {
 	br_control_lock(op->queue->ctx, &to_change(op)->control, op);
-	return br_op_await(op, S_TURN);
+	return br_op_await(op, S_CHANS);
+}
+
+/* The op's own ways to base and store, for flush, format and mark. */
+static int step_chans(struct br_op *op)
+{
+	struct br_change *c = to_change(op);
+	int r = 0;
+
+	c->locked = true;
+	for (uint32_t i = 0; r == 0 && i < c->n; i++) {
+		r = br_chan_get(op->queue, c->snaps[i]->fam->base, &c->chans[2 * i]);
+		if (r == 0)
+			r = br_chan_get(op->queue, c->snaps[i]->store_dev, &c->chans[2 * i + 1]);
+	}
+	return r < 0 ? br_op_fail(op, r) : S_TURN;
 }
 
 static int step_turn(struct br_op *op)
 {
 	struct br_change *c = to_change(op);
 
-	c->locked = true;
 	if (c->nr_turns == c->nr_families)
 		return S_DRAIN;
 	br_range_lock_take(&c->families[c->nr_turns]->turn, &c->turns[c->nr_turns], 0, 1, true, op);
@@ -89,9 +98,14 @@ static int step_drain(struct br_op *op)
 
 	if (!c->nr_faces)
 		list_faces(c);
-	if (c->nr_drained == c->nr_faces)
+	if (c->draining)
+		c->nr_drained++;	/* the one that we waited for */
+	c->draining = c->nr_drained < c->nr_faces;
+	if (!c->draining)
 		return S_ACT;
-	br_dev_drain(c->faces[c->nr_drained++], op);
+	if (atomic_load(&c->expired))
+		return br_op_fail(op, -ETIMEDOUT);
+	br_dev_drain(c->faces[c->nr_drained], op);
 	return br_op_await(op, S_DRAIN);
 }
 
@@ -332,8 +346,12 @@ static int step_unlock(struct br_op *op)
 {
 	struct br_change *c = to_change(op);
 
-	while (c->nr_turns)
-		c->nr_turns--, br_range_lock_give(&c->families[c->nr_turns]->turn, &c->turns[c->nr_turns]);
+	while (c->nr_turns) {
+		c->nr_turns--;
+		br_range_lock_give(&c->families[c->nr_turns]->turn, &c->turns[c->nr_turns]);
+	}
+	for (uint32_t i = 0; c->locked && i < 2 * c->n; i++)
+		br_chan_put(c->chans[i]);
 	if (c->locked)
 		br_control_unlock(op->queue->ctx);
 	c->locked = false;
@@ -352,6 +370,7 @@ static void change_finish(struct br_op *op, int error)
 
 static const struct br_op_step change_steps[] = {
 	[S_LOCK] = { "lock", step_lock, S_RESUME },
+	[S_CHANS] = { "chans", step_chans, S_RESUME },
 	[S_TURN] = { "turn", step_turn, S_RESUME },
 	[S_DRAIN] = { "drain", step_drain, S_RESUME },
 	[S_ACT] = { "act", step_act, S_RESUME },
@@ -378,20 +397,6 @@ static void note_family(struct br_change *c, struct br_family *f)
 	c->families[c->nr_families++] = f;
 }
 
-static int open_chans(struct br_change *c, struct br_queue *q)
-{
-	int r = 0;
-
-	br_sync_control(q);
-	for (uint32_t i = 0; r == 0 && i < c->n; i++) {
-		r = br_chan_get(q, c->snaps[i]->fam->base, &c->chans[2 * i]);
-		if (r == 0)
-			r = br_chan_get(q, c->snaps[i]->store_dev, &c->chans[2 * i + 1]);
-	}
-	br_control_unlock(q->ctx);
-	return r;
-}
-
 static bool take_memory(struct br_change *c, const struct blkremap_env *env)
 {
 	c->families = br_alloc(env, c->n * sizeof(struct br_family *));
@@ -404,29 +409,28 @@ static bool take_memory(struct br_change *c, const struct blkremap_env *env)
 
 int br_change_begin(struct br_change *c, struct br_queue *q)
 {
-	int r;
-
 	if (!take_memory(c, q->ctx->env)) {
 		br_change_done(c);
 		return br_error(-ENOMEM, "no memory for changing snapshots");
 	}
 	for (uint32_t i = 0; i < c->n; i++)
 		note_family(c, c->snaps[i]->fam);
-	r = open_chans(c, q);
-	if (r < 0) {
-		br_change_done(c);
-		return r;
-	}
 	br_op_start(&c->op, &change_class, q);
 	return 0;
+}
+
+/* The faces are stable from the first drain on, and nobody drains them for another op while we hold the control lock. */
+void br_change_expire(struct br_change *c)
+{
+	atomic_store(&c->expired, true);
+	for (uint32_t i = 0; i < c->nr_faces; i++)
+		br_dev_drain_cancel(c->faces[i], &c->op);
 }
 
 void br_change_done(struct br_change *c)
 {
 	const struct blkremap_env *env = c->snaps[0]->dev.ctx->env;
 
-	for (uint32_t i = 0; c->chans && i < 2 * c->n; i++)
-		br_chan_put(c->chans[i]);
 	br_free(env, c->families, c->n * sizeof(struct br_family *));
 	br_free(env, c->turns, c->n * sizeof(*c->turns));
 	br_free(env, c->faces, c->n * (BR_FAMILY_MAX + 1) * sizeof(struct br_dev *));
@@ -441,17 +445,17 @@ int br_change_run(struct br_ctx *ctx, enum br_change_kind kind, struct br_snapsh
 	struct br_sync io;
 	int r = br_sync_open(&io, ctx, NULL);
 
-	(void)deadline_ns;
 	if (r < 0)
 		return r;
 	br_queue_enter(&io.queue);
 	r = br_change_begin(&c, &io.queue);
 	if (r == 0) {
-		br_block(ctx, &io.queue, br_op_ended, &c.op, BR_NEVER);
+		if (!br_block(ctx, &io.queue, br_op_ended, &c.op, deadline_ns)) {
+			br_change_expire(&c);
+			br_block(ctx, &io.queue, br_op_ended, &c.op, BR_NEVER);
+		}
 		r = c.error;
-		br_sync_control(&io.queue);
 		br_change_done(&c);
-		br_control_unlock(ctx);
 	}
 	br_queue_leave(&io.queue);
 	br_sync_close(&io);

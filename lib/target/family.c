@@ -176,6 +176,7 @@ int br_family_get(struct br_dev *base, struct br_family **ret)
 		if (!f)
 			return br_error(-ENOMEM, "no memory for a family of snapshots");
 		f->base = base;
+		f->dev.hidden = true;
 		br_dev_like(&f->dev, base);
 		br_range_lock_init(&f->turn, base->ctx);
 		r = br_dev_add(&f->dev, base->ctx, &family_ops, NULL);

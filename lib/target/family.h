@@ -75,8 +75,9 @@ struct br_origin {
 
 struct br_snapshot_cfg {
 	uint64_t chunk_bytes, bytes;
-	uint64_t low_space, grow_step, hold_ns;
-	uint32_t when_full;		/* BLKREMAP_FULL_* */
+	/* may be changed at any time, by blkremap_dev_set() */
+	_Atomic uint64_t low_space, grow_step, hold_ns;
+	_Atomic uint32_t when_full;	/* BLKREMAP_FULL_* */
 	bool transient, rdonly, merging;
 	bool discard_zeroes_cow, discard_passdown;
 	const char *name;
@@ -102,6 +103,7 @@ struct br_snapshot {
 	bool low_told;			/* under fam->lock: the low space event is out */
 	struct br_timer hold_timer;
 	_Atomic uint64_t copied_bytes;
+	_Atomic bool merge_runs;	/* a merge job is under way */
 };
 
 /* One queue's way into one snapshot of the family. */

@@ -274,8 +274,11 @@ static void merge_finish(struct br_op *op, int error)
 	struct br_merge *m = to_merge(op);
 
 	br_throttle_done(&m->throttle);
+	atomic_store(&m->snap->merge_runs, false);
 	if (!error)
 		atomic_fetch_and(&m->snap->dev.state, ~(uint32_t)BLKREMAP_ST_MERGING);
+	else if (error != -ECANCELED)
+		atomic_fetch_or(&m->snap->dev.state, BLKREMAP_ST_FAILED);
 	m->cfg.on_end(m->cfg.arg, error);
 }
 
@@ -340,6 +343,7 @@ int br_merge_start(struct br_snapshot *s, const struct br_merge_cfg *cfg, struct
 	atomic_store(&m->total_bytes, br_snap_store_usage(&s->store).exceptions * s->cfg.chunk_bytes);
 	br_throttle_init(&m->throttle, ctx, &ctx->service, &limits);
 	m->begin.run = begin;
+	atomic_store(&s->merge_runs, true);
 	*ret = m;
 	br_queue_post(&ctx->service, &m->begin);
 	return 0;

@@ -56,8 +56,10 @@ static int snapshot_resize(struct br_dev *dev, uint64_t bytes, uint64_t *ret)
 		r = store->ops->resize(store, 0, &now);
 	if (r == 0)
 		r = br_snap_store_resized(&s->store);
-	if (r == 0)
+	if (r == 0) {
+		atomic_fetch_and(&dev->state, ~(uint32_t)BLKREMAP_ST_FULL);
 		br_snapshot_unhold(s, false);
+	}
 	*ret = atomic_load(&dev->bytes);
 	return r;
 }

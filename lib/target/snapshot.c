@@ -168,6 +168,8 @@ static int step_woken(struct br_op *op)
 	br_snapshot_gone(leg->snap);
 	if (leg->wait_error) {
 		leg->req.code = leg->wait_error == -ENOSPC ? BLKREMAP_CODE_STORE_FULL : BLKREMAP_CODE_INVALIDATED;
+		if (leg->wait_error == -ENOSPC)
+			atomic_fetch_or(&leg->snap->dev.state, BLKREMAP_ST_FULL);
 		return br_op_fail(op, leg->wait_error);
 	}
 	return leg->written ? S_END : S_LOOK;

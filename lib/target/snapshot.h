@@ -59,14 +59,17 @@ struct br_change {
 	struct br_dev **faces;
 	struct br_chan **chans;		/* base and store of each snapshot, on the op's queue */
 	uint32_t nr_families, nr_faces, i, nr_turns, nr_drained, nr_registered;
-	bool locked;
+	bool locked, draining;
+	_Atomic bool expired;		/* br_change_expire() */
 	struct br_req req;
 	struct br_snap_invalidate *marks;
 };
 
 /* Prepare and start on @q, which the caller owns.  c->kind, snaps, n are set; snaps must live until the end. */
 int br_change_begin(struct br_change *c, struct br_queue *q);
-void br_change_done(struct br_change *c);	/* after the end: give memory and channels back; owner of the queue */
+/* Time is up: if it still waits for requests to finish, it gives up with -ETIMEDOUT, nothing changed. */
+void br_change_expire(struct br_change *c);
+void br_change_done(struct br_change *c);	/* after the end: give the memory back */
 /* All at once, blocking, on a queue of its own. */
 int br_change_run(struct br_ctx *ctx, enum br_change_kind kind, struct br_snapshot **snaps, uint32_t n,
 		  uint64_t deadline_ns);
