@@ -87,6 +87,13 @@ extern const struct br_op_class br_gate_class;
 
 int br_dev_resize(struct br_dev *d, uint64_t bytes);	/* 0: look again; raises RESIZED */
 
+/*
+ * open.c: only the device that holds the metadata of what @spec names, and the size of what the metadata is about (0: not
+ * known).  A spec that is no snapshot is taken for the store itself.
+ */
+int br_open_store(struct blkremap_ctx *ctx, const char *spec, uint32_t flags, struct blkremap_dev **ret,
+		  uint64_t *ret_origin_bytes);
+
 void br_jobs_stop(struct blkremap_dev *dev);	/* cancel those whose handles are freed, and wait until they are over */
 
 /* snapshot.c */

@@ -350,3 +350,62 @@ int blkremap_open(struct blkremap_ctx *ctx, const char *spec, const struct blkre
 		*ret_dev = dev;
 	return r;
 }
+
+/* ---- only the store ----------------------------------------------------------------------------------------------------- */
+
+/* How large is what the snapshot is of?  0: cannot be told; then nothing is out of range. */
+static uint64_t origin_bytes(struct opener *o, struct br_spec *n)
+{
+	uint64_t bytes = br_spec_number(n, "size", 0);
+	struct br_spec *c = br_spec_child(n, "origin");
+	struct blkremap_dev *dev;
+
+	if (br_spec_is(c, "origin"))
+		c = br_spec_child(c, "base");
+	if (bytes || !c || open_node(o, c, BLKREMAP_RDONLY, &dev) < 0)
+		return bytes;
+	bytes = blkremap_dev_size(dev);
+	if (!o->stack || !c->section)
+		blkremap_dev_close(dev);
+	return bytes;
+}
+
+static int open_store_of(struct opener *o, struct br_spec *n, struct blkremap_dev **ret, uint64_t *ret_origin_bytes)
+{
+	*ret_origin_bytes = 0;
+	if (br_spec_is(n, "origin"))
+		return br_error(-EOPNOTSUPP, "an origin has no metadata: name one of its snapshots");
+	if (!br_spec_is(n, "snapshot"))
+		return open_node(o, n, o->flags, ret);
+	if (!br_spec_child(n, "store"))
+		return br_error(-EOPNOTSUPP, "the snapshot has no store");
+	*ret_origin_bytes = origin_bytes(o, n);
+	return open_node(o, br_spec_child(n, "store"), o->flags, ret);
+}
+
+int br_open_store(struct blkremap_ctx *ctx, const char *spec, uint32_t flags, struct blkremap_dev **ret,
+		  uint64_t *ret_origin_bytes)
+{
+	struct blkremap_open_opts none = { .size = sizeof(none) };
+	struct opener o = { .ctx = ctx, .opts = &none, .open = open_node, .flags = flags };
+	struct br_spec *tree, *top;
+	int r = br_spec_parse(ctx->core.env, spec, &tree);
+
+	if (r < 0)
+		return r;
+	top = tree;
+	if (br_spec_is(tree, "stack")) {
+		r = br_stack_load(ctx->core.env, br_spec_text(tree, "path"), &o.stack);
+		top = r == 0 ? br_stack_section(o.stack, br_spec_text(tree, "section")) : NULL;
+		r = r < 0 ? r : top ? 0 : -EINVAL;
+	}
+	o.top = top;
+	if (r == 0)
+		r = open_store_of(&o, top, ret, ret_origin_bytes);
+	if (o.stack) {
+		close_sections(o.stack, r == 0 ? *ret : NULL);
+		br_stack_free(o.stack);
+	}
+	br_spec_free(tree);
+	return r;
+}
