@@ -1,0 +1,721 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The caller's devices, one thread: what reaches the caller, in which pieces, and what happens when it is unwilling. */
+#include "rig.h"
+
+#include <errno.h>
+
+#include "blkremap/blkremap.h"
+#include "io/user-internal.h"
+
+enum { BYTES = 1 << 20, KEPT = 256 };
+
+/* ---- a caller -------------------------------------------------------------------------------------------------- */
+
+static struct br_user *user;
+static struct br_dev *dev;
+static struct br_sync s;
+static uint8_t medium[BYTES];
+static struct blkremap_backend_req held[KEPT];	/* taken and not completed */
+static unsigned nr_held;
+static struct blkremap_backend_req seen[KEPT];	/* all that were taken, in order */
+static unsigned nr_seen, nr_submits, nr_closes, most_held;
+static bool holds;		/* complete later, by hand */
+static unsigned takes;		/* at most so many a submit */
+static int32_t refuses;		/* the next submit answers this, if below 0 */
+static struct blkremap_backend_info limits;	/* as opened, to check each request against */
+
+static int32_t perform(const struct blkremap_backend_req *r)
+{
+	uint64_t at = r->offset;
+
+	for (uint32_t i = 0; i < r->iovcnt && (r->op == BLKREMAP_READ || r->op == BLKREMAP_WRITE); i++) {
+		if (r->op == BLKREMAP_WRITE)
+			memcpy(medium + at, r->iov[i].iov_base, r->iov[i].iov_len);
+		else
+			memcpy(r->iov[i].iov_base, medium + at, r->iov[i].iov_len);
+		at += r->iov[i].iov_len;
+	}
+	if (r->op == BLKREMAP_WRITE_ZEROES || r->op == BLKREMAP_DISCARD)
+		memset(medium + at, 0, r->length);
+	return 0;
+}
+
+/* No request may be larger, more scattered or less aligned than the caller said. */
+static void check_request(const struct blkremap_backend_req *r)
+{
+	uint64_t sum = 0, block = limits.logical_block ? limits.logical_block : 512;
+
+	assert_int_not_equal(r->id, 0);
+	assert_int_equal((r->offset | r->length) % block, 0);
+	assert_true(!limits.max_transfer || r->length <= limits.max_transfer);
+	assert_true(!limits.max_iov || r->iovcnt <= limits.max_iov);
+	if (limits.optimal_io && r->length)
+		assert_int_equal(r->offset / limits.optimal_io, (r->offset + r->length - 1) / limits.optimal_io);
+	for (uint32_t i = 0; i < r->iovcnt; i++) {
+		if (limits.buffer_align)
+			assert_int_equal((uintptr_t)r->iov[i].iov_base % limits.buffer_align, 0);
+		sum += r->iov[i].iov_len;
+	}
+	if (r->op == BLKREMAP_READ || r->op == BLKREMAP_WRITE)
+		assert_int_equal(sum, r->length);
+	assert_true((limits.caps & BLKREMAP_CAP_FUA) || !(r->flags & BLKREMAP_FUA));
+}
+
+static void finish_held(unsigned i, int32_t result)
+{
+	struct blkremap_backend_req r = held[i];
+
+	memmove(&held[i], &held[i + 1], (nr_held - i - 1) * sizeof(r));
+	nr_held--;
+	if (!result)
+		result = perform(&r);
+	assert_int_equal(br_user_complete(user, r.id, result), 0);
+}
+
+static void take(const struct blkremap_backend_req *r)
+{
+	check_request(r);
+	if (nr_seen < KEPT)
+		seen[nr_seen] = *r;
+	nr_seen++;
+	if (!holds) {
+		assert_int_equal(br_user_complete(user, r->id, perform(r)), 0);
+		return;
+	}
+	assert_true(nr_held < KEPT);
+	held[nr_held++] = *r;
+	most_held = nr_held > most_held ? nr_held : most_held;
+}
+
+static int32_t be_submit(void *opaque, const struct blkremap_backend_req *reqs, uint32_t n)
+{
+	int32_t answer = refuses;
+
+	assert_ptr_equal(opaque, medium);
+	nr_submits++;
+	refuses = 0;
+	if (answer < 0)
+		return answer;
+	n = n < takes ? n : takes;
+	for (uint32_t i = 0; i < n; i++)
+		take(&reqs[i]);
+	return (int32_t)n;
+}
+
+static void be_close(void *opaque)
+{
+	assert_ptr_equal(opaque, medium);
+	nr_closes++;
+}
+
+static const struct blkremap_dev_ops be_ops = { sizeof(be_ops), 0, be_submit, NULL, be_close };
+
+enum { RW = BLKREMAP_CAP_WRITE };
+
+static void open_with(struct blkremap_backend_info info, const struct blkremap_dev_ops *ops)
+{
+	memset(medium, 0, sizeof(medium));
+	nr_held = nr_seen = nr_submits = nr_closes = most_held = 0;
+	holds = false;
+	takes = UINT32_MAX;
+	refuses = 0;
+	info.bytes = BYTES;
+	info.size = sizeof(info);
+	limits = info;
+	assert_int_equal(br_user_open(&rig, ops, medium, &info, &user, &dev), 0);
+	rig_open(&s, dev);
+}
+
+static void open_push(struct blkremap_backend_info info)
+{
+	open_with(info, &be_ops);
+}
+
+static void close_push(void)
+{
+	br_sync_close(&s);
+	assert_int_equal(nr_closes, 0);
+	assert_int_equal(br_dev_put(dev), 0);
+	assert_int_equal(nr_closes, 1);
+}
+
+/* ---- requests that the test submits without waiting ------------------------------------------------------------ */
+
+static struct br_req reqs[KEPT];
+static struct iovec iovs[KEPT];
+static bool done[KEPT];
+
+static void submit_to(struct br_sync *to, unsigned i, uint32_t op, uint64_t off, uint64_t len)
+{
+	iovs[i] = (struct iovec){ rig_buf + off, len };
+	done[i] = false;
+	reqs[i] = (struct br_req){ .op = op, .offset = off, .length = len, .iov = &iovs[i], .iovcnt = 1,
+				   .done = rig_mark_done, .priv = &done[i] };
+	br_queue_enter(&to->queue);
+	br_submit(to->chan, &reqs[i]);
+	br_queue_leave(&to->queue);
+}
+
+static void run(struct br_sync *on)
+{
+	br_queue_enter(&on->queue);
+	while (br_queue_run(&on->queue))
+		;
+	br_queue_leave(&on->queue);
+}
+
+/* ---- pieces ---------------------------------------------------------------------------------------------------- */
+
+static void data_goes_there_and_back_in_pieces_within_all_limits(void **state)
+{
+	static const struct blkremap_backend_info infos[] = {
+		{ .caps = RW },
+		{ .caps = RW, .max_transfer = 4096 },
+		{ .caps = RW, .optimal_io = 8192 },
+		{ .caps = RW, .optimal_io = 12288, .max_transfer = 5000, .max_inflight = 1 },
+		{ .caps = RW, .max_iov = 1, .max_inflight = 3, .flags = BLKREMAP_BACKEND_SERIAL },
+		{ .caps = RW, .logical_block = 4096, .buffer_align = 4096, .optimal_io = 65536 },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++) {
+		open_push(infos[i]);
+		assert_int_equal(rig_write(&s, 4096, 128 * 1024, i), 0);
+		assert_int_equal(rig_write(&s, 512 * 1024, 4096, i), 0);
+		rig_assert_zero(&s, 0, 4096);
+		rig_assert_data(&s, 4096, 128 * 1024, 4096, i);
+		rig_assert_zero(&s, 132 * 1024, 380 * 1024);
+		rig_assert_data(&s, 512 * 1024, 4096, 512 * 1024, i);
+		close_push();
+	}
+}
+
+/* One byte, three bytes, five ... a vector. */
+static uint32_t scatter(struct iovec *v, uint8_t *buf, size_t bytes)
+{
+	uint32_t n = 0;
+
+	for (size_t at = 0; at < bytes; n++) {
+		size_t len = 2 * (n % 40) + 1;
+
+		v[n] = (struct iovec){ buf + at, len < bytes - at ? len : bytes - at };
+		at += v[n].iov_len;
+	}
+	return n;
+}
+
+static void scattered_and_misaligned_buffers_arrive_whole(void **state)
+{
+	static const struct blkremap_backend_info infos[] = {
+		{ .caps = RW }, { .caps = RW, .max_iov = 3 }, { .caps = RW, .buffer_align = 512 },
+	};
+	enum { LEN = 16384 };
+	static struct iovec v[LEN];
+	static uint8_t buf[LEN + 1];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct br_req w = { .op = BR_WRITE, .offset = 1024, .length = LEN, .iov = v };
+		struct br_req r = { .op = BR_READ, .offset = 1024, .length = LEN, .iov = v };
+
+		open_push(infos[i]);
+		r.iovcnt = w.iovcnt = scatter(v, buf + 1, LEN);
+		for (unsigned at = 0; at < LEN; at++)
+			buf[1 + at] = rig_byte(at, i);
+		assert_int_equal(br_sync_submit(&s, s.chan, &w), 0);
+		for (unsigned at = 0; at < LEN; at++)
+			assert_int_equal(medium[1024 + at], rig_byte(at, i));
+		memset(buf, 0, sizeof(buf));
+		assert_int_equal(br_sync_submit(&s, s.chan, &r), 0);
+		for (unsigned at = 0; at < LEN; at++)
+			assert_int_equal(buf[1 + at], rig_byte(at, i));
+		close_push();
+	}
+}
+
+static void no_memory_to_bounce_fails_the_request_only(void **state)
+{
+	struct iovec v = { rig_buf + 1, 4096 };
+	struct br_req w = { .op = BR_WRITE, .length = 4096, .iov = &v, .iovcnt = 1 };
+
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW, .buffer_align = 512 });
+	fake_allocs_left = 0;
+	assert_int_equal(br_sync_submit(&s, s.chan, &w), -ENOMEM);
+	fake_allocs_left = -1;
+	assert_int_equal(br_sync_submit(&s, s.chan, &w), 0);
+	close_push();
+}
+
+/* ---- emulation ------------------------------------------------------------------------------------------------- */
+
+static void count_ops(unsigned count[8])
+{
+	memset(count, 0, 8 * sizeof(count[0]));
+	for (unsigned i = 0; i < nr_seen && i < KEPT; i++)
+		count[seen[i].op]++;
+}
+
+static void fua_and_flush_become_what_the_caller_has(void **state)
+{
+	static const struct {
+		uint32_t caps;
+		unsigned flushes_of_fua, flushes_of_flush;
+		uint32_t flags;
+	} cases[] = {
+		{ RW, 0, 0, 0 },
+		{ RW | BLKREMAP_CAP_VOLATILE_CACHE, 1, 1, 0 },
+		{ RW | BLKREMAP_CAP_VOLATILE_CACHE | BLKREMAP_CAP_FUA, 0, 1, BLKREMAP_FUA },
+		{ RW | BLKREMAP_CAP_FUA, 0, 0, BLKREMAP_FUA },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned n[8];
+
+		open_push((struct blkremap_backend_info){ .caps = cases[i].caps, .max_transfer = 4096 });
+		assert_int_equal(br_sync_write(&s, rig_buf, 16384, 0, BR_FUA), 0);
+		count_ops(n);
+		assert_int_equal(n[BLKREMAP_WRITE], 4);
+		assert_int_equal(n[BLKREMAP_FLUSH], cases[i].flushes_of_fua);
+		assert_int_equal(seen[3].flags, cases[i].flags);
+		if (n[BLKREMAP_FLUSH])
+			assert_int_equal(seen[4].op, BLKREMAP_FLUSH);
+		nr_seen = 0;
+		assert_int_equal(br_sync_simple(&s, BR_FLUSH, 0, 0, 0), 0);
+		assert_int_equal(nr_seen, cases[i].flushes_of_flush);
+		close_push();
+	}
+}
+
+static void the_flush_for_fua_comes_after_the_last_piece_has_completed(void **state)
+{
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW | BLKREMAP_CAP_VOLATILE_CACHE, .max_transfer = 512 });
+	holds = true;
+	submit_to(&s, 0, BR_WRITE, 0, 100 * 512);	/* more pieces than there are calls at a time */
+	reqs[0].flags = BR_FUA;
+	run(&s);
+	while (nr_seen < 100 || nr_held > 1) {
+		assert_int_equal(nr_seen ? seen[nr_seen - 1].op : BLKREMAP_WRITE, BLKREMAP_WRITE);
+		finish_held(nr_held - 1, 0);
+		run(&s);
+	}
+	finish_held(0, 0);
+	run(&s);
+	assert_int_equal(nr_seen, 101);
+	assert_int_equal(seen[100].op, BLKREMAP_FLUSH);
+	assert_false(done[0]);
+	finish_held(0, -EIO);
+	run(&s);
+	assert_true(done[0]);
+	assert_int_equal(reqs[0].result, -EIO);
+	close_push();
+}
+
+static void a_failed_piece_is_the_requests_error_and_nothing_is_flushed(void **state)
+{
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW | BLKREMAP_CAP_VOLATILE_CACHE, .max_transfer = 4096 });
+	holds = true;
+	submit_to(&s, 0, BR_WRITE, 0, 12288);
+	reqs[0].flags = BR_FUA;
+	run(&s);
+	assert_int_equal(nr_held, 3);
+	finish_held(1, -ENOSPC);
+	finish_held(0, 0);
+	finish_held(0, -EIO);
+	run(&s);
+	assert_true(done[0]);
+	assert_int_equal(reqs[0].result, -ENOSPC);
+	assert_int_equal(reqs[0].fail_dev, dev->id);
+	assert_int_equal(reqs[0].fail_offset, 4096);
+	assert_int_equal(nr_seen, 3);
+	close_push();
+}
+
+static void zeroes_are_written_where_they_cannot_be_asked_for(void **state)
+{
+	unsigned n[8];
+
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW, .buffer_align = 4096, .max_iov = 2 });
+	assert_int_equal(rig_write(&s, 0, 600 * 1024, 1), 0);
+	nr_seen = 0;
+	assert_int_equal(br_sync_simple(&s, BR_WRITE_ZEROES, 512, 500 * 1024, BR_MAY_UNMAP), 0);
+	count_ops(n);
+	assert_int_equal(n[BLKREMAP_WRITE], nr_seen);
+	rig_assert_data(&s, 0, 512, 0, 1);
+	rig_assert_zero(&s, 512, 500 * 1024);
+	rig_assert_data(&s, 500 * 1024 + 512, 512, 500 * 1024 + 512, 1);
+	assert_int_equal(br_sync_simple(&s, BR_WRITE_ZEROES, 0, 512, BR_FAST_ONLY), -EOPNOTSUPP);
+	assert_int_equal(br_sync_simple(&s, BR_DISCARD, 0, 512, 0), -EOPNOTSUPP);
+	close_push();
+	open_push((struct blkremap_backend_info){ .caps = RW | BLKREMAP_CAP_WRITE_ZEROES | BLKREMAP_CAP_DISCARD });
+	assert_int_equal(br_sync_simple(&s, BR_WRITE_ZEROES, 512, 500 * 1024, BR_MAY_UNMAP), 0);
+	assert_int_equal(br_sync_simple(&s, BR_DISCARD, 512, 500 * 1024, 0), 0);
+	assert_int_equal(nr_seen, 2);
+	assert_int_equal(seen[0].flags, BLKREMAP_MAY_UNMAP);
+	assert_int_equal(br_sync_simple(&s, BR_WRITE_ZEROES, 0, 512, BR_FAST_ONLY), -EOPNOTSUPP);
+	close_push();
+}
+
+static void a_count_is_believed_only_as_far_as_there_is_room(void **state)
+{
+	struct blkremap_extent e[2];
+	struct iovec v = { e, sizeof(e) };
+	struct br_req r = { .op = BR_EXTENTS, .length = BYTES, .iov = &v, .iovcnt = 1 };
+
+	(void)state;
+	for (int32_t n = 1; n <= 3; n++) {
+		open_push((struct blkremap_backend_info){ .caps = RW | BLKREMAP_CAP_EXTENTS, .optimal_io = 65536 });
+		holds = true;
+		r.done = rig_mark_done;
+		r.priv = &done[0];
+		done[0] = false;
+		br_queue_enter(&s.queue);
+		br_submit(s.chan, &r);
+		br_queue_leave(&s.queue);
+		run(&s);
+		assert_int_equal(held[0].length, 65536);	/* the answer ends there */
+		assert_int_equal(br_user_complete(user, held[0].id, n), 0);
+		run(&s);
+		assert_int_equal(r.result, n < 3 ? n : -EIO);
+		close_push();
+	}
+}
+
+/* ---- flow ------------------------------------------------------------------------------------------------------ */
+
+static void what_is_not_taken_comes_again_in_order_after_a_completion(void **state)
+{
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW });
+	holds = true;
+	takes = 2;
+	for (unsigned i = 0; i < 7; i++)
+		submit_to(&s, i, BR_READ, i * 512, 512);
+	run(&s);
+	assert_int_equal(nr_submits, 1);	/* one batch; two taken, then silence */
+	assert_int_equal(nr_held, 2);
+	run(&s);
+	assert_int_equal(nr_submits, 1);
+	takes = 1;
+	while (nr_held) {
+		finish_held(0, 0);
+		run(&s);
+	}
+	for (unsigned i = 0; i < 7; i++) {
+		assert_int_equal(seen[i].offset, i * 512);
+		assert_true(done[i]);
+	}
+	assert_int_equal(nr_seen, 7);
+	close_push();
+}
+
+static void a_caller_that_takes_nothing_at_all_is_asked_again_after_a_while(void **state)
+{
+	uint64_t t;
+
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW });
+	takes = 0;
+	submit_to(&s, 0, BR_READ, 0, 512);
+	run(&s);
+	assert_int_equal(nr_submits, 1);
+	takes = UINT32_MAX;
+	t = fake_now;
+	br_queue_enter(&s.queue);
+	assert_true(br_block(&rig, &s.queue, rig_is_true, &done[0], fake_now + 1000000000));
+	br_queue_leave(&s.queue);
+	assert_in_range(fake_now - t, 500000, 2000000);
+	assert_int_equal(nr_submits, 2);
+	close_push();
+}
+
+static void a_device_is_closed_while_a_retry_is_armed(void **state)
+{
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW });
+	takes = 0;
+	submit_to(&s, 0, BR_READ, 0, 512);
+	run(&s);
+	takes = UINT32_MAX;
+	br_user_send(user);		/* stalled: nothing happens */
+	assert_int_equal(nr_submits, 1);
+	user->stalled = false;		/* as if a completion had come in between */
+	br_user_send(user);
+	run(&s);
+	assert_true(done[0]);
+	assert_true(user->retry_armed);
+	close_push();
+	assert_true(br_list_empty(&rig.timers));
+}
+
+static void an_error_from_submit_is_the_first_requests(void **state)
+{
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW });
+	refuses = -EACCES;
+	for (unsigned i = 0; i < 3; i++)
+		submit_to(&s, i, BR_READ, i * 512, 512);
+	run(&s);
+	assert_int_equal(reqs[0].result, -EACCES);
+	assert_int_equal(reqs[1].result | reqs[2].result, 0);
+	assert_true(done[0] && done[1] && done[2]);
+	assert_int_equal(nr_seen, 2);
+	close_push();
+}
+
+static void no_more_than_max_inflight_are_with_the_caller(void **state)
+{
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW, .max_inflight = 3 });
+	holds = true;
+	for (unsigned i = 0; i < 200; i++)
+		submit_to(&s, i, BR_READ, i * 512, 512);
+	run(&s);
+	while (nr_held) {
+		finish_held(nr_held / 2, 0);
+		run(&s);
+	}
+	assert_int_equal(most_held, 3);
+	for (unsigned i = 0; i < 200; i++)
+		assert_true(done[i]);
+	close_push();
+}
+
+static void an_id_is_good_once(void **state)
+{
+	uint64_t id;
+
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW });
+	holds = true;
+	submit_to(&s, 0, BR_READ, 0, 512);
+	run(&s);
+	id = held[0].id;
+	assert_int_equal(br_user_complete(user, 0, 0), -ENOENT);
+	assert_int_equal(br_user_complete(user, id + 1, 0), -ENOENT);
+	assert_int_equal(br_user_complete(user, id + (UINT64_C(1) << 32), 0), -ENOENT);
+	assert_int_equal(br_user_complete(user, UINT64_MAX, 0), -ENOENT);
+	assert_int_equal(br_user_complete(user, id, 0), 0);
+	assert_int_equal(br_user_complete(user, id, 0), -ENOENT);
+	run(&s);
+	assert_int_equal(br_user_complete(user, id, 0), -ENOENT);
+	nr_held = 0;
+	submit_to(&s, 0, BR_READ, 0, 512);
+	run(&s);
+	assert_int_not_equal(held[0].id, id);
+	finish_held(0, 0);
+	run(&s);
+	close_push();
+}
+
+static void a_completion_on_one_queue_lets_another_queues_request_go(void **state)
+{
+	struct br_sync other;
+
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW, .max_inflight = 1 });
+	rig_open(&other, dev);
+	holds = true;
+	submit_to(&s, 0, BR_READ, 0, 512);
+	run(&s);
+	submit_to(&other, 1, BR_READ, 512, 512);
+	run(&other);
+	assert_int_equal(nr_held, 1);
+	finish_held(0, 0);
+	assert_int_not_equal(rig.waits, 0);	/* so that its queue is helped if its owner neglects it */
+	run(&other);				/* not the queue that the completion went to */
+	assert_int_equal(rig.waits, 0);
+	assert_int_equal(nr_held, 1);
+	finish_held(0, 0);
+	run(&s);
+	run(&other);
+	assert_true(done[0] && done[1]);
+	br_sync_close(&other);
+	close_push();
+}
+
+/* ---- size ------------------------------------------------------------------------------------------------------ */
+
+static struct br_event event;
+static unsigned nr_events;
+
+static void on_event(struct br_ctx *ctx, const struct br_event *e)
+{
+	(void)ctx;
+	event = *e;
+	nr_events++;
+}
+
+static void a_new_size_is_told_and_what_lies_beyond_fails(void **state)
+{
+	(void)state;
+	nr_events = 0;
+	rig.on_event = on_event;
+	open_push((struct blkremap_backend_info){ .caps = RW, .max_inflight = 1 });
+	holds = true;
+	submit_to(&s, 0, BR_READ, 0, 512);
+	submit_to(&s, 1, BR_READ, BYTES - 512, 512);
+	run(&s);
+	assert_int_equal(br_user_set_bytes(user, BYTES / 2), 0);
+	assert_int_equal(dev->bytes, BYTES / 2);
+	assert_int_equal(event.type, BLKREMAP_EV_RESIZED);
+	assert_int_equal(event.value[0], BYTES / 2);
+	assert_int_equal(event.value[1], BYTES);
+	finish_held(0, 0);
+	run(&s);
+	assert_true(done[1]);
+	assert_int_equal(reqs[1].result, -EIO);
+	assert_int_equal(reqs[1].code, BLKREMAP_CODE_BEYOND_END);
+	assert_int_equal(br_user_set_bytes(user, BYTES / 2), 0);
+	assert_int_equal(nr_events, 1);
+	assert_int_equal(br_user_set_bytes(user, 0), -EINVAL);
+	assert_int_equal(br_user_set_bytes(user, 513), -EINVAL);
+	close_push();
+}
+
+/* ---- pulling --------------------------------------------------------------------------------------------------- */
+
+static void a_pulling_caller_fetches_and_ends_with_close(void **state)
+{
+	struct blkremap_backend_req r[4];
+
+	(void)state;
+	open_with((struct blkremap_backend_info){ .caps = RW, .max_inflight = 2 }, NULL);
+	assert_true(br_user_bell(user) >= 0);
+	assert_int_equal(br_user_fetch(user, r, 4), 0);
+	for (unsigned i = 0; i < 3; i++)
+		submit_to(&s, i, BR_WRITE, i * 512, 512);
+	run(&s);
+	assert_int_equal(br_user_fetch(user, r, 0), 0);
+	assert_int_equal(br_user_fetch(user, r, 1), 1);
+	assert_int_equal(br_user_fetch(user, r + 1, 4), 1);	/* max_inflight */
+	assert_int_equal(r[1].offset, 512);
+	assert_int_equal(br_user_fetch(user, r + 2, 4), 0);
+	assert_int_equal(br_user_complete(user, r[1].id, perform(&r[1])), 0);
+	assert_int_equal(br_user_fetch(user, r + 2, 4), 1);
+	assert_int_equal(br_user_complete(user, r[0].id, -EIO), 0);
+	assert_int_equal(br_user_complete(user, r[2].id, 0), 0);
+	run(&s);
+	assert_int_equal(reqs[0].result, -EIO);
+	assert_true(done[1] && done[2]);
+	br_sync_close(&s);
+	assert_int_equal(br_dev_put(dev), 0);
+	assert_int_equal(br_user_fetch(user, r, 4), 1);
+	assert_int_equal(r[0].op, BLKREMAP_CLOSE);
+	assert_int_equal(br_user_fetch(user, r + 1, 3), 0);
+	assert_int_equal(br_user_complete(user, r[0].id + 1, 0), -ENOENT);
+	assert_int_equal(br_user_complete(user, r[0].id, 0), 0);
+	assert_int_equal(nr_closes, 0);
+}
+
+static void a_pushing_caller_has_nothing_to_fetch(void **state)
+{
+	struct blkremap_backend_req r;
+
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW });
+	assert_int_equal(br_user_fetch(user, &r, 1), -EINVAL);
+	assert_int_equal(br_user_bell(user), -EINVAL);
+	close_push();
+}
+
+/* ---- opening --------------------------------------------------------------------------------------------------- */
+
+static void infos_without_sense_are_refused_and_close_is_not_called(void **state)
+{
+	static const struct blkremap_backend_info bad[] = {
+		{ .caps = RW, .bytes = 0 }, { .caps = RW, .bytes = 1000 },
+		{ .caps = RW, .bytes = BYTES, .logical_block = 1024 },
+		{ .caps = RW, .bytes = BYTES, .optimal_io = 1000 },
+		{ .caps = RW, .bytes = BYTES, .max_transfer = 511 },
+		{ .caps = RW, .bytes = BYTES, .buffer_align = 3 },
+		{ .caps = RW, .bytes = BYTES, .flags = 4 },
+		{ .caps = RW, .bytes = BYTES, .flags = BLKREMAP_BACKEND_BLOCKING },	/* no threads here */
+		{ .caps = BLKREMAP_CAP_VOLATILE_CACHE, .bytes = BYTES },
+		{ .caps = BLKREMAP_CAP_FUA, .bytes = BYTES },
+		{ .caps = RW | BLKREMAP_CAP_FAST_ZEROES, .bytes = BYTES },
+		{ .caps = RW | BLKREMAP_CAP_DISCARD_ZEROES, .bytes = BYTES },
+		{ .caps = RW | BLKREMAP_CAP_GROW, .bytes = BYTES },
+		{ .caps = RW | 1u << 31, .bytes = BYTES },
+	};
+
+	(void)state;
+	user = NULL;
+	dev = NULL;
+	nr_closes = 0;
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(br_user_open(&rig, &be_ops, medium, &bad[i], &user, &dev), -EINVAL);
+	assert_null(user);
+	assert_null(dev);
+	assert_int_equal(nr_closes, 0);
+}
+
+static void out_of_memory_at_each_place_keeps_nothing(void **state)
+{
+	const struct blkremap_backend_info info = { .caps = RW, .bytes = BYTES, .name = "u" };
+	int before = fake_allocs, r;
+
+	(void)state;
+	nr_closes = 0;
+	for (int nth = 0;; nth++) {
+		memset(&s, 0, sizeof(s));
+		fake_allocs_left = nth;
+		r = br_user_open(&rig, &be_ops, medium, &info, &user, &dev);
+		if (r == 0) {
+			r = br_sync_open(&s, &rig, dev);
+			if (r == 0)
+				break;
+			assert_int_equal(br_dev_put(dev), 0);
+			nr_closes = 0;
+		}
+		assert_int_equal(r, -ENOMEM);
+		assert_int_equal(fake_allocs, before);
+		assert_int_equal(nr_closes, 0);
+	}
+	fake_allocs_left = -1;
+	close_push();
+}
+
+static void a_read_only_caller_gets_no_writes(void **state)
+{
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = 0 });
+	assert_int_equal(rig_write(&s, 0, 512, 1), -EROFS);
+	assert_int_equal(br_sync_simple(&s, BR_WRITE_ZEROES, 0, 512, 0), -EROFS);
+	assert_int_equal(nr_seen, 0);
+	rig_assert_zero(&s, 0, BYTES);
+	close_push();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RIG_TEST(data_goes_there_and_back_in_pieces_within_all_limits),
+		RIG_TEST(scattered_and_misaligned_buffers_arrive_whole),
+		RIG_TEST(no_memory_to_bounce_fails_the_request_only),
+		RIG_TEST(fua_and_flush_become_what_the_caller_has),
+		RIG_TEST(the_flush_for_fua_comes_after_the_last_piece_has_completed),
+		RIG_TEST(a_failed_piece_is_the_requests_error_and_nothing_is_flushed),
+		RIG_TEST(zeroes_are_written_where_they_cannot_be_asked_for),
+		RIG_TEST(a_count_is_believed_only_as_far_as_there_is_room),
+		RIG_TEST(what_is_not_taken_comes_again_in_order_after_a_completion),
+		RIG_TEST(a_caller_that_takes_nothing_at_all_is_asked_again_after_a_while),
+		RIG_TEST(a_device_is_closed_while_a_retry_is_armed),
+		RIG_TEST(an_error_from_submit_is_the_first_requests),
+		RIG_TEST(no_more_than_max_inflight_are_with_the_caller),
+		RIG_TEST(an_id_is_good_once),
+		RIG_TEST(a_completion_on_one_queue_lets_another_queues_request_go),
+		RIG_TEST(a_new_size_is_told_and_what_lies_beyond_fails),
+		RIG_TEST(a_pulling_caller_fetches_and_ends_with_close),
+		RIG_TEST(a_pushing_caller_has_nothing_to_fetch),
+		RIG_TEST(infos_without_sense_are_refused_and_close_is_not_called),
+		RIG_TEST(out_of_memory_at_each_place_keeps_nothing),
+		RIG_TEST(a_read_only_caller_gets_no_writes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
