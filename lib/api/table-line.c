@@ -24,7 +24,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 
-enum { MAX_ARGS = 12 };
+enum { MAX_ARGS = 10 };	/* one more than any target takes */
 
 struct line {
 	struct br_spec_tree *tree;
@@ -32,7 +32,6 @@ struct line {
 	uint32_t nr_args;
 	struct br_span target;
 	uint64_t bytes;			/* the table's length */
-	bool too_many;
 };
 
 static bool is_blank(char c)
@@ -116,7 +115,7 @@ static int sectors(const struct line *line, struct br_span word, uint64_t *ret_b
 
 static int need_args(const struct line *line, uint32_t min, uint32_t max)
 {
-	if (line->nr_args >= min && line->nr_args <= max && !line->too_many)
+	if (line->nr_args >= min && line->nr_args <= max)
 		return 0;
 	if (min == max)
 		return br_spec_fail(line->tree, line->target.begin, -EINVAL, "%s takes %u arguments",
@@ -366,13 +365,9 @@ int br_spec_parse_table_line(struct br_spec_tree *tree, struct br_span span, str
 		r = br_spec_fail(tree, word.begin, -EINVAL, "a table of no sectors");
 	line.target = next_word(tree->text, &at, span.end);
 	for (word = next_word(tree->text, &at, span.end); word.begin != word.end;
-	     word = next_word(tree->text, &at, span.end)) {
-		if (line.nr_args == MAX_ARGS) {
-			line.too_many = true;
-			break;
-		}
-		line.args[line.nr_args++] = word;
-	}
+	     word = next_word(tree->text, &at, span.end))
+		if (line.nr_args < MAX_ARGS)
+			line.args[line.nr_args++] = word;
 	if (r == 0)
 		r = parse_target(&line, &node);
 	if (r == 0)

@@ -132,6 +132,19 @@ static void a_value_is_the_rest_of_its_line(void **state)
 	br_stack_free(stack);
 }
 
+/* Only a whole name is one. */
+static void a_path_may_be_a_part_of_a_sections_name(void **state)
+{
+	struct br_stack *stack = load("v", "[abc]\ntype = linear\ndev = ab\ndev = abcd\ndev = de\n[def]\n"
+					   "type = origin\nbase = abc]\n");
+
+	(void)state;
+	assert_int_equal(stack->nr_sections, 2);
+	assert_string_equal(br_spec_text(stack->sections[0]->keys->child, "path"), "ab");
+	assert_string_equal(br_spec_text(br_spec_child(stack->sections[1], "base"), "path"), "abc]");
+	br_stack_free(stack);
+}
+
 static void a_section_prints_as_one_spec(void **state)
 {
 	struct br_stack *stack = load("d/v", example);
@@ -289,6 +302,7 @@ int main(void)
 		cmocka_unit_test(an_origin_knows_its_snapshots),
 		cmocka_unit_test(relative_paths_start_at_the_folder_of_the_file),
 		cmocka_unit_test(a_value_is_the_rest_of_its_line),
+		cmocka_unit_test(a_path_may_be_a_part_of_a_sections_name),
 		cmocka_unit_test(a_section_prints_as_one_spec),
 		cmocka_unit_test(sections_that_fan_out_are_cheap_to_refuse_to_print),
 		cmocka_unit_test(the_number_of_sections_is_bounded),
