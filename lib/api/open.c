@@ -56,6 +56,21 @@ static const char *name_of(const struct opener *o, const struct br_spec *n)
 
 /* ---- one function a type ------------------------------------------------------------------------------------------------ */
 
+/* A file without a name of its own is called by its path, if that is short and not taken. */
+static int open_path(struct opener *o, const char *path, struct blkremap_open_opts *f, struct blkremap_dev **ret)
+{
+	bool try = !f->name && strlen(path) <= BR_SPEC_MAX_NAME && !(f->flags & BLKREMAP_CREATE);
+	int r;
+
+	if (try)
+		f->name = path;
+	r = blkremap_file_open(o->ctx, path, f, ret);
+	if (!try || r != -EEXIST)
+		return r;
+	f->name = NULL;
+	return blkremap_file_open(o->ctx, path, f, ret);
+}
+
 static int open_file(struct opener *o, struct br_spec *n, uint32_t flags, struct blkremap_dev **ret)
 {
 	struct blkremap_open_opts f = { .size = sizeof(f), .flags = flags, .name = name_of(o, n) };
@@ -73,7 +88,7 @@ static int open_file(struct opener *o, struct br_spec *n, uint32_t flags, struct
 		f.flags |= BLKREMAP_DIRECT;
 	if (br_spec_yes(n, "nolock"))
 		f.flags |= BLKREMAP_NOLOCK;
-	return blkremap_file_open(o->ctx, br_spec_text(n, "path"), &f, ret);
+	return open_path(o, br_spec_text(n, "path"), &f, ret);
 }
 
 static int open_memory(struct opener *o, struct br_spec *n, uint32_t flags, struct blkremap_dev **ret)

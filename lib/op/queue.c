@@ -6,6 +6,7 @@
 #include "op/queue.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "op/ctx.h"
 
@@ -13,6 +14,7 @@ int br_queue_init(struct br_queue *q, struct br_ctx *ctx, bool service)
 {
 	const struct blkremap_env *env = ctx->env;
 
+	memset(q, 0, sizeof(*q));
 	q->ctx = ctx;
 	q->service = service;
 	q->bell = service ? ctx->bell : env->ops->bell_open(env);
