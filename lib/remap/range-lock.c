@@ -88,7 +88,7 @@ static bool wait_for_older(struct br_range_lock *l, struct br_range_hold *h)
 
 	br_wait_begin(l->ctx);
 	lock(l);
-	granted = --h->ahead == 0;
+	granted = --h->ahead == 0 && !h->cancelled;
 	if (!granted)
 		br_op_launch(h->op);
 	unlock(l);
@@ -100,8 +100,8 @@ static bool wait_for_older(struct br_range_lock *l, struct br_range_hold *h)
 bool br_range_lock_take(struct br_range_lock *l, struct br_range_hold *h, uint64_t begin, uint64_t end, bool exclusive,
 			struct br_op *op)
 {
-	*h = (struct br_range_hold){ .begin = begin, .end = end, .exclusive = exclusive, .op = op };
 	lock(l);
+	*h = (struct br_range_hold){ .begin = begin, .end = end, .exclusive = exclusive, .op = op };
 	h->ahead = count_ahead_locked(l, h);
 	if (BR_MUTANT("range-lock-barges"))
 		h->ahead = 0;
@@ -119,8 +119,8 @@ bool br_range_lock_try(struct br_range_lock *l, struct br_range_hold *h, uint64_
 {
 	bool free;
 
-	*h = (struct br_range_hold){ .begin = begin, .end = end, .exclusive = exclusive };
 	lock(l);
+	*h = (struct br_range_hold){ .begin = begin, .end = end, .exclusive = exclusive };
 	free = !count_ahead_locked(l, h);
 	if (free)
 		add_locked(l, h);
@@ -186,10 +186,11 @@ bool br_range_lock_cancel(struct br_range_lock *l, struct br_range_hold *h)
 	struct br_range_hold *granted;
 
 	lock(l);
-	if (!h->ahead) {
+	if (!h->ahead || h->cancelled) {
 		unlock(l);
 		return false;
 	}
+	h->cancelled = true;
 	granted = remove_locked(l, h);
 	unlock(l);
 	tell(l, granted);

@@ -37,13 +37,14 @@ struct br_range_lock {
 	struct br_list wide;				/* holds of more than one block, oldest first */
 };
 
-/* A range held or waited for.  Embed it beside the op; it must stay where it is until it has been given back. */
+/* A range held or waited for, zeroed at first.  Embed it beside the op; it must stay there until it is given back. */
 struct br_range_hold {
 	struct br_list link;
 	uint64_t begin, end;
 	uint64_t ticket;
 	uint32_t ahead;			/* older ones that exclude this one; 0: granted */
 	bool exclusive;
+	bool cancelled;
 	struct br_op *op;
 	struct br_range_hold *next_granted;	/* of those that one give has granted, while it tells them */
 };
@@ -61,7 +62,10 @@ bool br_range_lock_take(struct br_range_lock *l, struct br_range_hold *h, uint64
 /* Take it only if that needs no wait. */
 bool br_range_lock_try(struct br_range_lock *l, struct br_range_hold *h, uint64_t begin, uint64_t end, bool exclusive);
 void br_range_lock_give(struct br_range_lock *l, struct br_range_hold *h);
-/* True: it was still waiting, its op is told -ECANCELED and holds nothing.  False: it is held, or will be told so. */
+/*
+ * Any thread, at any time.  True: it was still waiting, its op is told -ECANCELED and holds nothing.  False: it was not
+ * waiting, or has been granted and the op will be told so.
+ */
 bool br_range_lock_cancel(struct br_range_lock *l, struct br_range_hold *h);
 
 #endif /* BR_REMAP_RANGE_LOCK_H */

@@ -100,6 +100,7 @@ static void admit_all_locked(struct br_throttle *t, uint64_t now, struct afterma
 
 	while ((first = first_turn(t)) && admit_locked(t, first->bytes, now)) {
 		br_list_del(&first->link);
+		first->waits = false;	/* from here on it is act()'s, and cannot be cancelled */
 		br_list_add_tail(&a->admitted, &first->link);
 	}
 }
@@ -145,14 +146,14 @@ bool br_throttle_take(struct br_throttle *t, struct br_throttle_turn *turn, uint
 	uint64_t now = br_now(t->ctx->env);
 	struct aftermath a;
 
-	*turn = (struct br_throttle_turn){ .bytes = bytes, .op = op };
-	br_list_init(&turn->link);
 	lock(t);
+	*turn = (struct br_throttle_turn){ .bytes = bytes, .op = op };
 	if (br_list_empty(&t->turns) && admit_locked(t, bytes, now)) {
 		unlock(t);
 		return true;
 	}
 	br_op_launch(op);
+	turn->waits = true;
 	br_list_add_tail(&t->turns, &turn->link);
 	look_locked(t, now, &a);
 	unlock(t);
@@ -179,7 +180,8 @@ bool br_throttle_cancel(struct br_throttle *t, struct br_throttle_turn *turn)
 	bool waited;
 
 	lock(t);
-	waited = !br_list_empty(&turn->link);
+	waited = turn->waits;
+	turn->waits = false;
 	if (waited)
 		br_list_del(&turn->link);
 	look_locked(t, now, &a);	/* it may have been the one that the others waited behind */

@@ -46,9 +46,10 @@ struct br_throttle {
 	struct br_timer timer;
 };
 
-/* A place in the line.  Embed it beside the op; it must stay where it is until the op goes on. */
+/* A place in the line, zeroed at first.  Embed it beside the op; it must stay where it is until the op goes on. */
 struct br_throttle_turn {
 	struct br_list link;
+	bool waits;			/* under the throttle's lock */
 	uint64_t bytes;
 	struct br_op *op;
 };
@@ -67,7 +68,7 @@ void br_throttle_set(struct br_throttle *t, const struct br_throttle_limits *lim
  */
 bool br_throttle_take(struct br_throttle *t, struct br_throttle_turn *turn, uint64_t bytes, struct br_op *op);
 void br_throttle_give(struct br_throttle *t, uint64_t bytes);
-/* True: it still waited, its op is told -ECANCELED and has nothing to give back. */
+/* Any thread, at any time.  True: it still waited, its op is told -ECANCELED and has nothing to give back. */
 bool br_throttle_cancel(struct br_throttle *t, struct br_throttle_turn *turn);
 
 #endif /* BR_REMAP_THROTTLE_H */

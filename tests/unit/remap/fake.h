@@ -21,6 +21,18 @@ static struct fake_op *to_fake(struct br_op *op)
 	return (struct fake_op *)(void *)op;
 }
 
+/* What another thread might do just then; each runs once. */
+static void (*fake_on_wait)(void), (*fake_on_grant)(void);
+
+static void fake_run_hook(void (**hook)(void))
+{
+	void (*run)(void) = *hook;
+
+	*hook = NULL;
+	if (run)
+		run();
+}
+
 void br_op_launch(struct br_op *op)
 {
 	atomic_fetch_add(&to_fake(op)->launched, 1);
@@ -30,11 +42,13 @@ void br_op_grant(struct br_op *op, int error)
 {
 	atomic_store(&to_fake(op)->error, error);
 	atomic_fetch_add(&to_fake(op)->granted, 1);
+	fake_run_hook(&fake_on_grant);
 }
 
 void br_wait_begin(struct br_ctx *ctx)
 {
 	atomic_fetch_add(&ctx->waits, 1);
+	fake_run_hook(&fake_on_wait);
 }
 
 void br_wait_end(struct br_ctx *ctx)

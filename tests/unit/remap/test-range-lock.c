@@ -164,6 +164,72 @@ static void try_takes_what_is_free_and_leaves_no_trace_otherwise(void **state)
 	assert_int_equal(a.granted, 0);
 }
 
+/* ---- what another thread may do while take is telling the context that it waits ---------------------------------- */
+
+static struct br_range_hold first, second;
+
+static void give_first(void)
+{
+	br_range_lock_give(&rl, &first);
+}
+
+static void cancel_second(void)
+{
+	assert_true(br_range_lock_cancel(&rl, &second));
+	assert_false(br_range_lock_cancel(&rl, &second));
+}
+
+static void give_first_and_cancel_second(void)
+{
+	give_first();
+	cancel_second();
+}
+
+static bool take_both(struct fake_op *op, void (*meanwhile)(void))
+{
+	br_range_lock_init(&rl, &fake_ctx);
+	assert_true(br_range_lock_take(&rl, &first, 3, 4, true, &op->op));
+	fake_on_wait = meanwhile;
+	return br_range_lock_take(&rl, &second, 3, 4, true, &op->op);
+}
+
+static void what_is_given_while_the_wait_begins_is_held_at_once(void **state)
+{
+	struct fake_op f = { .launched = 0 };
+
+	(void)state;
+	assert_true(take_both(&f, give_first));
+	assert_int_equal(f.launched, 0);
+	assert_int_equal(f.granted, 0);
+	assert_int_equal(fake_ctx.waits, 0);
+	br_range_lock_give(&rl, &second);
+}
+
+static void a_cancel_while_the_wait_begins_is_told_once(void **state)
+{
+	void (*const meanwhile[])(void) = { cancel_second, give_first_and_cancel_second };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct fake_op f = { .launched = 0 };
+
+		assert_false(take_both(&f, meanwhile[i]));
+		assert_int_equal(f.launched, 1);
+		assert_int_equal(f.granted, 1);
+		assert_int_equal(f.error, -ECANCELED);
+		assert_int_equal(fake_ctx.waits, 0);
+	}
+}
+
+static void what_was_never_taken_cannot_be_cancelled(void **state)
+{
+	struct br_range_hold h = { .begin = 0 };
+
+	(void)state;
+	br_range_lock_init(&rl, &fake_ctx);
+	assert_false(br_range_lock_cancel(&rl, &h));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +237,9 @@ int main(void)
 		cmocka_unit_test(four_holds_of_some_kinds_in_every_order_obey_the_definition),
 		cmocka_unit_test(a_later_sharer_does_not_overtake_an_exclusive_waiter),
 		cmocka_unit_test(try_takes_what_is_free_and_leaves_no_trace_otherwise),
+		cmocka_unit_test(what_is_given_while_the_wait_begins_is_held_at_once),
+		cmocka_unit_test(a_cancel_while_the_wait_begins_is_told_once),
+		cmocka_unit_test(what_was_never_taken_cannot_be_cancelled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

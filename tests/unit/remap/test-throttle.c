@@ -208,6 +208,35 @@ static void whoever_is_cancelled_lets_those_behind_pass(void **state)
 	br_throttle_done(&t);
 }
 
+static struct br_throttle_turn *late;
+
+static void cancel_late(void)
+{
+	assert_false(br_throttle_cancel(&t, late));
+}
+
+static void who_has_been_admitted_is_not_cancelled_any_more(void **state)
+{
+	struct fake_op f[3] = { { .launched = 0 } };
+	struct br_throttle_turn turn[3] = { { .bytes = 0 } };
+
+	(void)state;
+	init(100, 0, 0);
+	assert_false(br_throttle_cancel(&t, &turn[0]));		/* never taken */
+	assert_true(br_throttle_take(&t, &turn[0], 100, &f[0].op));
+	assert_false(br_throttle_take(&t, &turn[1], 50, &f[1].op));
+	assert_false(br_throttle_take(&t, &turn[2], 50, &f[2].op));
+	late = &turn[2];
+	fake_on_grant = cancel_late;	/* while the first of the two is being told */
+	br_throttle_give(&t, 100);
+	for (int i = 1; i < 3; i++) {
+		assert_int_equal(f[i].granted, 1);
+		assert_int_equal(f[i].error, 0);
+	}
+	br_throttle_give(&t, 100);
+	br_throttle_done(&t);
+}
+
 static void closing_waits_for_a_timer_that_has_fired(void **state)
 {
 	struct fake_op f = { .launched = 0 }, g = { .launched = 0 };
@@ -236,6 +265,7 @@ int main(void)
 		cmocka_unit_test(a_new_rate_applies_to_those_who_wait),
 		cmocka_unit_test(a_rate_beyond_all_measure_is_no_limit),
 		cmocka_unit_test(whoever_is_cancelled_lets_those_behind_pass),
+		cmocka_unit_test(who_has_been_admitted_is_not_cancelled_any_more),
 		cmocka_unit_test(closing_waits_for_a_timer_that_has_fired),
 	};
 
