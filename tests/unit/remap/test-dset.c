@@ -75,6 +75,26 @@ static void the_last_of_those_inside_releases_the_waiter(void **state)
 	assert_granted_once(&f);
 }
 
+static struct br_entry leaving;
+
+static void leave_it(void)
+{
+	br_dset_leave(&leaving);
+}
+
+static void whoever_leaves_while_the_wait_begins_is_not_waited_for(void **state)
+{
+	struct fake_op f = { .launched = 0 };
+	struct br_dset_waiter w;
+
+	(void)state;
+	br_dset_enter(lanes[0], 7, &leaving);
+	fake_on_wait = leave_it;
+	assert_true(br_dset_quiesce(&set, 7, &w, &f.op));
+	assert_int_equal(f.launched, 0);
+	assert_int_equal(f.granted, 0);
+}
+
 static void who_comes_later_neither_delays_nor_is_waited_for(void **state)
 {
 	struct fake_op f = { .launched = 0 };
@@ -238,22 +258,23 @@ static void no_memory_for_a_lane_is_an_error_and_leaves_the_set_as_it_was(void *
 	assert_true(br_dset_quiesce_range(&set, 0, UINT64_MAX / 2, &w, &f.op));
 }
 
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(an_empty_block_is_quiet_at_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_last_of_those_inside_releases_the_waiter, setup, teardown),
-		cmocka_unit_test_setup_teardown(who_comes_later_neither_delays_nor_is_waited_for, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_slot_used_again_is_not_struck_off_twice, setup, teardown),
-		cmocka_unit_test_setup_teardown(two_waiters_of_one_entry_are_both_released, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_range_waits_for_each_of_its_blocks_and_no_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_short_range_looks_at_the_lines_of_its_blocks, setup, teardown),
-		cmocka_unit_test_setup_teardown(entries_that_find_their_line_full_count_as_well, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_entry_in_overflow_that_nobody_waits_for_releases_nobody, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(blocks_at_both_ends_of_the_numbers_work, setup, teardown),
-		cmocka_unit_test_setup_teardown(no_memory_for_a_lane_is_an_error_and_leaves_the_set_as_it_was, setup,
-						teardown),
+		TEST(an_empty_block_is_quiet_at_once),
+		TEST(the_last_of_those_inside_releases_the_waiter),
+		TEST(whoever_leaves_while_the_wait_begins_is_not_waited_for),
+		TEST(who_comes_later_neither_delays_nor_is_waited_for),
+		TEST(a_slot_used_again_is_not_struck_off_twice),
+		TEST(two_waiters_of_one_entry_are_both_released),
+		TEST(a_range_waits_for_each_of_its_blocks_and_no_other),
+		TEST(a_short_range_looks_at_the_lines_of_its_blocks),
+		TEST(entries_that_find_their_line_full_count_as_well),
+		TEST(an_entry_in_overflow_that_nobody_waits_for_releases_nobody),
+		TEST(blocks_at_both_ends_of_the_numbers_work),
+		TEST(no_memory_for_a_lane_is_an_error_and_leaves_the_set_as_it_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
