@@ -146,10 +146,13 @@ static const char *check_file(const struct br_spec *spec, size_t *ret_at)
 	return NULL;
 }
 
+_Static_assert(BR_SPEC_MAX_SEGMENTS == 64, "a sentence below says so");
+
 /* Segments are told apart by their "dev", so an offset or a length belongs to the last one written before it. */
 static const char *check_linear(const struct br_spec *spec, size_t *ret_at)
 {
 	bool dev = false, offset = false, bytes = false;
+	uint32_t segments = 0;
 
 	for (const struct br_spec_key *k = spec->keys; k; k = k->next) {
 		bool is_offset = !strcmp(k->name, "offset"), is_bytes = !strcmp(k->name, "bytes");
@@ -158,6 +161,8 @@ static const char *check_linear(const struct br_spec *spec, size_t *ret_at)
 		if (!strcmp(k->name, "dev")) {
 			dev = true;
 			offset = bytes = false;
+			if (++segments > BR_SPEC_MAX_SEGMENTS)
+				return "a linear of more than 64 segments";
 		}
 		if ((is_offset || is_bytes) && !dev)
 			return "offset and bytes of linear follow the dev they are about";

@@ -67,6 +67,7 @@ struct br_spec_typedef;
 enum {
 	BR_SPEC_MAX_DEPTH = 32,		/* nodes from the top to any leaf, sections of a stack file included */
 	BR_SPEC_MAX_NODES = 1024,	/* in one spec or stack file */
+	BR_SPEC_MAX_SEGMENTS = 64,	/* of one linear */
 	BR_SPEC_MAX_TEXT = 65536,	/* bytes of one spec or stack file */
 	BR_SPEC_MAX_NAME = 63		/* bytes of a device's or a section's name, as in blkremap_dev_info */
 };

@@ -239,6 +239,7 @@ static void many_open_parentheses_cost_nothing(void **state)
 	free(text);
 }
 
+/* A linear over linears of 32 files each: 1 + 31 * 33 devices. */
 static void the_number_of_devices_is_bounded(void **state)
 {
 	char *text = malloc(BR_SPEC_MAX_TEXT);
@@ -246,16 +247,37 @@ static void the_number_of_devices_is_bounded(void **state)
 
 	(void)state;
 	for (int more = 0; more < 2; more++) {
-		int n = sprintf(text, "linear:dev=a");
+		int n = sprintf(text, "linear:name=x");
 
-		for (int i = 1; i < BR_SPEC_MAX_NODES - 1 + more; i++)
-			n += sprintf(text + n, ",dev=a");
+		for (int i = 0; i < (BR_SPEC_MAX_NODES - 1) / 33; i++) {
+			n += sprintf(text + n, ",dev=(linear:name=y");
+			for (int j = 0; j < 32; j++)
+				n += sprintf(text + n, ",dev=a");
+			n += sprintf(text + n, ")");
+		}
+		assert_int_equal((BR_SPEC_MAX_NODES - 1) % 33, 0);
+		if (more)
+			sprintf(text + n, ",dev=a");
 		r[more] = try(text);
 	}
 	assert_int_equal(r[0], 0);
 	assert_int_equal(r[1], -EINVAL);
 	assert_non_null(strstr(br_error_text(), "more than 1024 devices"));
 	free(text);
+}
+
+static void the_number_of_segments_is_bounded(void **state)
+{
+	char text[1024];
+	int n = sprintf(text, "linear:dev=a");
+
+	(void)state;
+	for (int i = 1; i < BR_SPEC_MAX_SEGMENTS; i++)
+		n += sprintf(text + n, ",dev=a");
+	assert_int_equal(try(text), 0);
+	sprintf(text + n, ",dev=b");
+	assert_int_equal(try(text), -EINVAL);
+	assert_string_equal(br_error_text(), "spec: byte 391: a linear of more than 64 segments");
 }
 
 static void the_length_of_texts_names_and_paths_is_bounded(void **state)
@@ -313,7 +335,7 @@ static void each_allocation_may_fail_and_nothing_is_lost(void **state)
 	for (int shift = 1; shift < 512; shift += 16) {
 		int n = sprintf(text, "linear:dev=%0*d,dev=\"%04090d\",dev=(dev:\"a\"),dev=@a#b", shift, 0, 0);
 
-		for (int i = 0; i < 100; i++)
+		for (int i = 0; i < 60; i++)
 			n += sprintf(text + n, ",dev=(snapshot:origin=\"a\",store=file%d,when_full=refuse,name=x)", i);
 		assert_true(fail_each(text) > 10);
 	}
@@ -402,6 +424,7 @@ int main(void)
 		cmocka_unit_test(depth_is_bounded),
 		cmocka_unit_test(many_open_parentheses_cost_nothing),
 		cmocka_unit_test(the_number_of_devices_is_bounded),
+		cmocka_unit_test(the_number_of_segments_is_bounded),
 		cmocka_unit_test(the_length_of_texts_names_and_paths_is_bounded),
 		cmocka_unit_test(each_allocation_may_fail_and_nothing_is_lost),
 		cmocka_unit_test(freeing_nothing_is_fine),
