@@ -281,8 +281,7 @@ static int reap(struct aio *a, long min, struct timespec *timeout)
 	return r < 0 ? r : n;
 }
 
-/* What a completion has put into the batch (a next piece, a request that waited) goes out at once: whoever finds nothing
- * ready goes to sleep. */
+/* What a completion has put into the batch (a next piece, a request that waited) goes out with the kick that follows. */
 static int aio_poll(struct br_source *s)
 {
 	struct timespec now = { 0, 0 };
@@ -292,7 +291,6 @@ static int aio_poll(struct br_source *s)
 	if (!a->sent)
 		return 0;
 	n = a->ring ? reap_ring(a) : reap(a, 0, &now);
-	aio_kick(s);
 	return n < 0 ? 0 : n;
 }
 
@@ -329,7 +327,7 @@ static void aio_wait(struct br_source *s, int wake_fd, int64_t timeout_ns)
 
 	aio_kick(s);
 	if (aio_poll(s) || s->queue->ready.head)
-		return;
+		return;		/* the caller runs the queue, which kicks */
 	if (!arm_all(a, wake_fd) && (timeout_ns < 0 || timeout_ns > BLIND_NS))
 		timeout_ns = BLIND_NS;
 	ts = (struct timespec){ .tv_sec = (time_t)(timeout_ns / 1000000000), .tv_nsec = (long)(timeout_ns % 1000000000) };

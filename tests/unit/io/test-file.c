@@ -157,7 +157,7 @@ static void gather(unsigned char *to, const struct iovec *iov, uint32_t n)
 	}
 }
 
-static unsigned char buffer[300 * 1024];
+static _Alignas(4096) unsigned char buffer[300 * 1024];
 
 static void transfer_at_random(unsigned seed)
 {
@@ -216,6 +216,47 @@ static void a_slice_of_many_vectors_moves_the_bytes_of_the_slice_alone(void **st
 		for (unsigned i = SKIP + LENGTH; i < N * 512; i++)
 			assert_int_equal(seen[i], 0);
 	}
+}
+
+static void vectors_of_odd_lengths_at_even_addresses_move_as_they_should(void **state)
+{
+	unsigned char *p = (unsigned char *)(((uintptr_t)buffer + 4095) & ~(uintptr_t)4095);
+	struct iovec iov[3] = { { p, 100 }, { p + 4096, 8000 }, { p + 16384, 92 } };
+
+	(void)state;
+	for_each_way(BYTES, 0) {
+		memset(model, 0, sizeof(model));
+		fill(buffer, sizeof(buffer), 11);
+		gather(model + 4096, iov, 3);
+		assert_int_equal(one_vec(BR_WRITE, 0, 4096, 8192, (struct vecs){ iov, 3, 0 }), 0);
+		assert_file_is_model();
+	}
+}
+
+static unsigned order[MAX_REQS];
+
+static void note_order(struct br_req *req)
+{
+	order[w.done++] = (unsigned)(req - w.reqs);
+}
+
+/* The engine that does one thing after another shows the order in which requests get their places. */
+static void requests_that_wait_for_a_place_are_served_in_order(void **state)
+{
+	static struct iovec iov[300];
+
+	(void)state;
+	assert_true(open_world(&ways[8], BYTES, 0));
+	assert_string_equal(w.dev->engine, "sync");
+	for (unsigned i = 0; i < 300; i++) {
+		iov[i] = (struct iovec){ buffer + i % 2, 4096 };	/* each other one needs a bounce buffer too */
+		w.reqs[i] = (struct br_req){ .op = BR_READ, .length = 4096, .iov = &iov[i], .iovcnt = 1, .done = note_order };
+		br_submit(w.chan, &w.reqs[i]);
+	}
+	wait_for(300);
+	for (unsigned i = 0; i < 300; i++)
+		assert_int_equal(order[i], i);
+	close_world();
 }
 
 /* Four times the places of a source, and half of them bounced through sixteen buffers. */
@@ -472,6 +513,27 @@ static void readers_bear_each_other_and_refuse_a_writer(void **state)
 	close_world();
 }
 
+/* They share one lock, so only the list of this process can tell. */
+static void a_reader_refuses_a_writer_by_a_duplicate_of_its_descriptor(void **state)
+{
+	struct br_file_opts reader = { .rdonly = true }, writer = { .rdonly = false };
+	struct br_dev *dev;
+
+	(void)state;
+	assert_true(open_world(&ways[0], BYTES, 0));
+	br_chan_put(w.chan);
+	reader.fd = writer.fd = dup(w.file->fd);
+	assert_int_equal(br_dev_put(w.dev), 0);
+	assert_int_equal(br_file_open(&w.ctx, &reader, &dev), 0);
+	assert_int_equal(try_open(&writer), -EBUSY);
+	assert_int_equal(try_open(&reader), 0);
+	assert_int_equal(br_dev_put(dev), 0);
+	assert_int_equal(br_file_open(&w.ctx, &writer, &w.dev), 0);
+	assert_int_equal(br_chan_get(&w.queue, w.dev, &w.chan), 0);
+	close(writer.fd);
+	close_world();
+}
+
 static void a_lock_ends_with_the_device_although_the_descriptor_lives_on(void **state)
 {
 	struct br_file_opts o = { .fd = -1 }, by_path = { .path = w.path, .fd = -1 };
@@ -680,6 +742,8 @@ int main(void)
 		cmocka_unit_test(a_read_only_file_refuses_writes_and_has_no_caps_for_them),
 		cmocka_unit_test(what_was_written_is_read_whatever_the_buffers_alignment_and_vectors),
 		cmocka_unit_test(a_slice_of_many_vectors_moves_the_bytes_of_the_slice_alone),
+		cmocka_unit_test(vectors_of_odd_lengths_at_even_addresses_move_as_they_should),
+		cmocka_unit_test(requests_that_wait_for_a_place_are_served_in_order),
 		cmocka_unit_test(more_requests_than_places_all_complete),
 		cmocka_unit_test(a_flush_completes_in_every_way),
 		cmocka_unit_test(fua_works_where_neither_dsync_nor_fdsync_does),
@@ -692,6 +756,7 @@ int main(void)
 		cmocka_unit_test(a_file_opened_without_a_bound_does_not_grow),
 		cmocka_unit_test(a_second_writer_in_this_process_is_refused_and_told_who_has_it),
 		cmocka_unit_test(readers_bear_each_other_and_refuse_a_writer),
+		cmocka_unit_test(a_reader_refuses_a_writer_by_a_duplicate_of_its_descriptor),
 		cmocka_unit_test(a_lock_ends_with_the_device_although_the_descriptor_lives_on),
 		cmocka_unit_test(another_process_that_has_the_file_is_named),
 		cmocka_unit_test(two_devices_are_the_same_if_they_are_one_file),
