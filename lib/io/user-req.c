@@ -384,14 +384,10 @@ static const struct br_source_ops source_ops = {
 	.close = close_source,
 };
 
-static struct br_user_source *get_source(struct br_queue *q, const struct br_user *u)
+static struct br_user_source *add_source(struct br_queue *q, const struct br_user *u)
 {
-	struct br_source *found = br_queue_source(q, u);
-	struct br_user_source *s;
+	struct br_user_source *s = br_alloc(q->ctx->env, sizeof(*s));
 
-	if (found)
-		return br_container_of(found, struct br_user_source, source);
-	s = br_alloc(q->ctx->env, sizeof(*s));
 	if (!s)
 		return NULL;
 	s->source.ops = &source_ops;
@@ -414,7 +410,7 @@ int br_user_chan_open(struct br_chan *chan)
 
 	if (br_pool_init(&c->calls, u->env, sizeof(struct br_user_call), 16, CALLS) < 0)
 		return br_error(-ENOMEM, "no memory for %d calls", CALLS);
-	c->source = get_source(chan->queue, u);
+	c->source = add_source(chan->queue, u);
 	if (!c->source) {
 		br_pool_done(&c->calls);
 		return br_error(-ENOMEM, "no memory for a source");
@@ -427,24 +423,15 @@ int br_user_chan_open(struct br_chan *chan)
 	return 0;
 }
 
-/* A nudge that is under way lies in our queue's inbox, or soon will. */
-static bool is_nudged(struct br_user *u, const struct br_user_chan *c)
-{
-	bool yes;
-
-	br_user_lock(u);
-	yes = c->nudged;
-	br_user_unlock(u);
-	return yes;
-}
-
+/*
+ * No nudge is under way: one is posted only while a call of ours waits in line, and so lies in our queue's inbox before
+ * that call comes back.
+ */
 void br_user_chan_close(struct br_chan *chan)
 {
 	struct br_user_chan *c = to_chan(chan);
 	struct br_user *u = br_user_of(chan->dev);
 
-	while (is_nudged(u, c))
-		br_queue_run(chan->queue);
 	c->source->chan = NULL;
 	c->source->source.engine = NULL;	/* another device may be made where this one was */
 	br_pool_done(&c->calls);

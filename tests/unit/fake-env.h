@@ -21,12 +21,19 @@
 static int fake_allocs_left = -1;	/* -1: any number */
 static int fake_allocs;			/* not freed */
 static uint64_t fake_now;
+static void (*fake_on_alloc)(void);	/* what another thread might do just then; runs once */
 
 static void *fake_alloc(const struct blkremap_env *env, size_t size, size_t align)
 {
 	void *p = NULL;
 
 	(void)env;
+	if (fake_on_alloc) {
+		void (*run)(void) = fake_on_alloc;
+
+		fake_on_alloc = NULL;
+		run();
+	}
 	if (fake_allocs_left == 0)
 		return NULL;
 	if (fake_allocs_left > 0)

@@ -100,6 +100,23 @@ static void an_error_below_comes_through(void **state)
 	close_all();
 }
 
+static void a_name_in_use_leaves_the_device_below_alone(void **state)
+{
+	struct br_delay_opts o = { .read_ns = 1 };
+	struct br_dev *second = NULL;
+
+	(void)state;
+	open_all();
+	lower = rig_memory(BYTES);
+	o.name = dev->name;
+	assert_int_equal(br_delay_open(&rig, lower, &o, &second), -EEXIST);
+	assert_null(second);
+	assert_null(lower->claimed_by);
+	assert_int_equal(br_dev_put(lower), 0);
+	lower = dev->lower[0];
+	close_all();
+}
+
 static void out_of_memory_at_each_place_keeps_nothing(void **state)
 {
 	int before, r;
@@ -132,6 +149,7 @@ int main(void)
 		RIG_TEST(without_a_delay_it_only_passes_on),
 		RIG_TEST(many_wait_at_the_same_time_and_the_quick_ones_overtake),
 		RIG_TEST(an_error_below_comes_through),
+		RIG_TEST(a_name_in_use_leaves_the_device_below_alone),
 		RIG_TEST(out_of_memory_at_each_place_keeps_nothing),
 	};
 

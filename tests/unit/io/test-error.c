@@ -8,7 +8,7 @@
 
 enum { BYTES = 1 << 20 };
 
-static struct br_dev *lower, *dev;
+static struct br_dev *lower, *dev, *a_second;
 static struct br_sync s;
 
 static void open_with(const struct br_error_opts *o)
@@ -140,6 +140,30 @@ static void more_requests_than_legs_wait_their_turn(void **state)
 	close_all();
 }
 
+static void what_cannot_be_below_it_is_left_alone(void **state)
+{
+	struct br_error_opts o = { .name = "taken" };
+	struct br_dev *second = NULL, *fixed = NULL;
+	struct br_ctx elsewhere = { .env = &fake_env };
+	uint64_t bytes = 0;
+
+	(void)state;
+	open_with(&o);
+	a_second = rig_memory(BYTES);
+	assert_int_equal(br_error_open(&rig, a_second, &o, &second), -EEXIST);
+	assert_null(a_second->claimed_by);
+	assert_int_equal(br_error_open(&elsewhere, a_second, &o, &second), -EINVAL);
+	assert_null(second);
+	assert_int_equal(br_dev_put(a_second), 0);
+	assert_int_equal(dev->ops->resize(dev, 3 * BYTES, &bytes), -EINVAL);	/* the lower one's answer */
+	close_all();
+	assert_int_equal(br_error_open(&rig, NULL, &(struct br_error_opts){ .bytes = 4096 }, &fixed), 0);
+	assert_int_equal(fixed->ops->resize(fixed, 8192, &bytes), -EOPNOTSUPP);
+	assert_int_equal(fixed->ops->resize(fixed, 0, &bytes), 0);
+	assert_int_equal(bytes, 4096);
+	assert_int_equal(br_dev_put(fixed), 0);
+}
+
 static void out_of_memory_at_each_place_keeps_nothing(void **state)
 {
 	struct br_error_opts o = { .name = "e" };
@@ -175,6 +199,7 @@ int main(void)
 		RIG_TEST(a_failure_tells_where_it_was),
 		RIG_TEST(it_looks_like_the_device_below_and_claims_it),
 		RIG_TEST(more_requests_than_legs_wait_their_turn),
+		RIG_TEST(what_cannot_be_below_it_is_left_alone),
 		RIG_TEST(out_of_memory_at_each_place_keeps_nothing),
 	};
 

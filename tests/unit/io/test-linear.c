@@ -143,10 +143,30 @@ static void more_segments_than_legs_are_served_in_turns(void **state)
 	assert_int_equal(br_dev_put(a), 0);
 }
 
+static void a_flush_of_more_devices_than_legs_reaches_all(void **state)
+{
+	enum { N = 200 };
+	static struct br_linear_segment segments[N];
+
+	(void)state;
+	for (unsigned i = 0; i < N; i++)
+		segments[i].dev = rig_memory(512);
+	assert_int_equal(br_linear_open(&rig, segments, N, NULL, false, &dev), 0);
+	rig_open(&s, dev);
+	assert_int_equal(br_sync_simple(&s, BR_FLUSH, 0, 0, 0), 0);
+	br_sync_close(&s);
+	assert_int_equal(br_dev_put(dev), 0);
+	for (unsigned i = 0; i < N; i++) {
+		assert_int_equal(segments[i].dev->counters[BR_COUNT_FLUSHES], 1);
+		assert_int_equal(br_dev_put(segments[i].dev), 0);
+	}
+}
+
 static void segments_without_sense_are_refused(void **state)
 {
 	struct br_dev *coarse = NULL;
 	struct br_memory_opts o = { .bytes = BYTES, .logical_block = 4096 };
+	struct br_ctx elsewhere = { .env = &fake_env };
 
 	(void)state;
 	a = rig_memory(BYTES);
@@ -162,6 +182,10 @@ static void segments_without_sense_are_refused(void **state)
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(br_linear_open(&rig, bad[i], 2, NULL, false, &dev), -EINVAL);
 	assert_int_equal(br_linear_open(&rig, bad[0], 0, NULL, false, &dev), -EINVAL);
+	assert_int_equal(br_linear_open(&elsewhere, bad[1], 1, NULL, false, &dev), -EINVAL);
+	atomic_store(&a->bytes, UINT64_MAX & ~UINT64_C(511));
+	assert_int_equal(br_linear_open(&rig, (struct br_linear_segment[]){ { a, 0, 0 }, { a, 0, 0 } }, 2, NULL, false,
+					&dev), -EOVERFLOW);
 	assert_null(dev);
 	assert_null(a->claimed_by);
 	assert_int_equal(br_dev_put(coarse), 0);
@@ -230,6 +254,7 @@ int main(void)
 		RIG_TEST(extents_are_of_one_segment_and_in_our_numbers),
 		RIG_TEST(an_error_of_one_segment_is_the_requests_and_says_where),
 		RIG_TEST(more_segments_than_legs_are_served_in_turns),
+		RIG_TEST(a_flush_of_more_devices_than_legs_reaches_all),
 		RIG_TEST(segments_without_sense_are_refused),
 		RIG_TEST(it_claims_what_it_writes_to_and_a_read_only_one_does_not),
 		RIG_TEST(out_of_memory_at_each_place_keeps_nothing),

@@ -146,6 +146,36 @@ static void no_memory_for_a_write_fails_that_write_only(void **state)
 	assert_int_equal(br_dev_put(dev), 0);
 }
 
+static struct br_sync other;
+
+static void write_from_another_queue(void)
+{
+	assert_int_equal(rig_write(&other, BLOCK, 1024, 2), 0);
+}
+
+static void two_first_writes_to_a_block_at_a_time_share_its_memory(void **state)
+{
+	struct br_dev *dev = rig_memory(2 * BLOCK);
+	uint8_t mine[512];
+	struct br_sync s;
+	int before;
+
+	(void)state;
+	rig_open(&s, dev);
+	rig_open(&other, dev);
+	before = fake_allocs;
+	memset(mine, 9, sizeof(mine));
+	fake_on_alloc = write_from_another_queue;
+	assert_int_equal(br_sync_write(&s, mine, 512, BLOCK, 0), 0);
+	assert_int_equal(fake_allocs, before + 1);
+	rig_assert_data(&s, BLOCK + 512, 512, BLOCK + 512, 2);	/* the other's, beside ours */
+	assert_int_equal(br_sync_read(&s, rig_buf, 512, BLOCK), 0);
+	assert_memory_equal(rig_buf, mine, 512);
+	br_sync_close(&other);
+	br_sync_close(&s);
+	assert_int_equal(br_dev_put(dev), 0);
+}
+
 static void opening_without_memory_or_sense_keeps_nothing(void **state)
 {
 	static const struct br_memory_opts bad[] = {
@@ -181,6 +211,7 @@ int main(void)
 		RIG_TEST(growing_again_after_shrinking_brings_zeroes),
 		RIG_TEST(a_read_only_one_refuses_writes),
 		RIG_TEST(no_memory_for_a_write_fails_that_write_only),
+		RIG_TEST(two_first_writes_to_a_block_at_a_time_share_its_memory),
 		RIG_TEST(opening_without_memory_or_sense_keeps_nothing),
 	};
 

@@ -233,6 +233,27 @@ static void scattered_and_misaligned_buffers_arrive_whole(void **state)
 	}
 }
 
+static void vectors_are_passed_on_slice_by_slice_where_they_fit(void **state)
+{
+	enum { N = 100 };
+	static struct iovec v[N];
+	struct br_req w = { .op = BR_WRITE, .offset = 512, .length = N * 512, .iov = v, .iovcnt = N };
+
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW, .max_iov = 3, .max_transfer = 2048 });
+	for (unsigned i = 0; i < N; i++)
+		v[i] = (struct iovec){ rig_buf + 512 * (N - i), 512 };
+	for (unsigned i = 0; i < (N + 1) * 512; i++)
+		rig_buf[i] = rig_byte(i, 3);
+	fake_allocs_left = 0;		/* so nothing is bounced */
+	assert_int_equal(br_sync_submit(&s, s.chan, &w), 0);
+	fake_allocs_left = -1;
+	assert_int_equal(nr_seen, (N + 2) / 3);
+	for (unsigned i = 0; i < N; i++)
+		assert_memory_equal(medium + 512 * (i + 1), rig_buf + 512 * (N - i), 512);
+	close_push();
+}
+
 static void no_memory_to_bounce_fails_the_request_only(void **state)
 {
 	struct iovec v = { rig_buf + 1, 4096 };
@@ -360,6 +381,18 @@ static void zeroes_are_written_where_they_cannot_be_asked_for(void **state)
 	close_push();
 }
 
+static void extents_into_more_vectors_than_permitted_are_refused(void **state)
+{
+	struct blkremap_extent e[2];
+	struct iovec v[2] = { { &e[0], sizeof(e[0]) }, { &e[1], sizeof(e[1]) } };
+	struct br_req r = { .op = BR_EXTENTS, .length = BYTES, .iov = v, .iovcnt = 2 };
+
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW | BLKREMAP_CAP_EXTENTS, .max_iov = 1 });
+	assert_int_equal(br_sync_submit(&s, s.chan, &r), -EOPNOTSUPP);
+	close_push();
+}
+
 static void a_count_is_believed_only_as_far_as_there_is_room(void **state)
 {
 	struct blkremap_extent e[2];
@@ -450,6 +483,23 @@ static void a_device_is_closed_while_a_retry_is_armed(void **state)
 	assert_true(user->retry_armed);
 	close_push();
 	assert_true(br_list_empty(&rig.timers));
+}
+
+static void a_device_is_closed_while_a_retry_is_on_its_way(void **state)
+{
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW });
+	takes = 0;
+	submit_to(&s, 0, BR_READ, 0, 512);
+	run(&s);
+	takes = UINT32_MAX;
+	user->stalled = false;
+	br_user_send(user);
+	run(&s);
+	fake_now += 1000000000;
+	br_timers_fire(&rig);		/* its task is posted now, and not run */
+	assert_true(user->retry_armed);
+	close_push();
 }
 
 static void an_error_from_submit_is_the_first_requests(void **state)
@@ -552,6 +602,8 @@ static void on_event(struct br_ctx *ctx, const struct br_event *e)
 
 static void a_new_size_is_told_and_what_lies_beyond_fails(void **state)
 {
+	uint64_t bytes = 0;
+
 	(void)state;
 	nr_events = 0;
 	rig.on_event = on_event;
@@ -574,6 +626,9 @@ static void a_new_size_is_told_and_what_lies_beyond_fails(void **state)
 	assert_int_equal(nr_events, 1);
 	assert_int_equal(br_user_set_bytes(user, 0), -EINVAL);
 	assert_int_equal(br_user_set_bytes(user, 513), -EINVAL);
+	assert_int_equal(dev->ops->resize(dev, BYTES, &bytes), -EOPNOTSUPP);
+	assert_int_equal(dev->ops->resize(dev, 0, &bytes), 0);
+	assert_int_equal(bytes, BYTES / 2);
 	close_push();
 }
 
@@ -696,15 +751,18 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(data_goes_there_and_back_in_pieces_within_all_limits),
 		RIG_TEST(scattered_and_misaligned_buffers_arrive_whole),
+		RIG_TEST(vectors_are_passed_on_slice_by_slice_where_they_fit),
 		RIG_TEST(no_memory_to_bounce_fails_the_request_only),
 		RIG_TEST(fua_and_flush_become_what_the_caller_has),
 		RIG_TEST(the_flush_for_fua_comes_after_the_last_piece_has_completed),
 		RIG_TEST(a_failed_piece_is_the_requests_error_and_nothing_is_flushed),
 		RIG_TEST(zeroes_are_written_where_they_cannot_be_asked_for),
+		RIG_TEST(extents_into_more_vectors_than_permitted_are_refused),
 		RIG_TEST(a_count_is_believed_only_as_far_as_there_is_room),
 		RIG_TEST(what_is_not_taken_comes_again_in_order_after_a_completion),
 		RIG_TEST(a_caller_that_takes_nothing_at_all_is_asked_again_after_a_while),
 		RIG_TEST(a_device_is_closed_while_a_retry_is_armed),
+		RIG_TEST(a_device_is_closed_while_a_retry_is_on_its_way),
 		RIG_TEST(an_error_from_submit_is_the_first_requests),
 		RIG_TEST(no_more_than_max_inflight_are_with_the_caller),
 		RIG_TEST(an_id_is_good_once),

@@ -305,6 +305,41 @@ static void a_copy_whose_destinations_have_all_failed_stops_reading(void **state
 	br_copier_close(c);
 }
 
+static void of_several_failures_the_first_is_told(void **state)
+{
+	struct br_copier *c;
+	struct job j = { .finished = 0 };
+
+	(void)state;
+	assert_int_equal(br_copier_open(&queue, 2, BUF, &c), 0);
+	start(&j, c, 0, 2 * BUF, 0, 2);
+	complete(1, -ENXIO);
+	complete(0, -EIO);
+	assert_int_equal(j.finished, 1);
+	assert_int_equal(j.error, -ENXIO);
+	assert_int_equal(j.dests[0].result, -ENXIO);
+	assert_int_equal(j.dests[1].result, -ENXIO);
+	start(&j, c, 0, 2 * BUF, 0, 2);
+	complete(0, 0);
+	complete(0, 0);			/* both read: four writes are out, to disks 1, 2, 1, 2 */
+	assert_int_equal(nr_pending, 4);
+	complete(2, -ENOSPC);
+	complete(0, -EIO);
+	while (nr_pending)
+		complete(0, 0);
+	assert_int_equal(j.error, 0);
+	assert_int_equal(j.dests[0].result, -ENOSPC);
+	assert_int_equal(j.dests[1].result, 0);
+	start(&j, c, 0, 2 * BUF, 0, 2);
+	complete(0, 0);
+	complete(1, -ENOSPC);		/* a destination has failed when the source fails */
+	while (nr_pending)
+		complete(nr_pending - 1, -EIO);
+	assert_int_equal(j.dests[0].result, -ENOSPC);
+	assert_int_equal(j.dests[1].result, -EIO);
+	br_copier_close(c);
+}
+
 static void a_destination_that_is_too_small_fails_alone(void **state)
 {
 	struct br_copier *c;
@@ -428,6 +463,7 @@ int main(void)
 		TEST(a_copy_ends_where_the_source_ends_and_is_filled_up_to_a_block),
 		TEST(all_orders_with_at_most_one_failure_come_out_right),
 		TEST(a_copy_whose_destinations_have_all_failed_stops_reading),
+		TEST(of_several_failures_the_first_is_told),
 		TEST(a_destination_that_is_too_small_fails_alone),
 		TEST(foreground_copies_get_buffers_first),
 		TEST(background_copies_leave_half_of_the_buffers_free),
