@@ -37,10 +37,9 @@ static const struct {
 	const char *word;
 	bool attention; /* exit code 1: somebody should look */
 } states[] = {
-	{ BLKREMAP_ST_OPENING, "opening", false },  { BLKREMAP_ST_SUSPENDED, "suspended", false },
-	{ BLKREMAP_ST_RECOVERED, "unclean", true }, { BLKREMAP_ST_DEGRADED, "degraded", true },
-	{ BLKREMAP_ST_FAILED, "failed", true },	    { BLKREMAP_ST_INVALID, "invalid", true },
-	{ BLKREMAP_ST_FULL, "full", true },	    { BLKREMAP_ST_MERGING, "merging", true },
+	{ BLKREMAP_ST_SUSPENDED, "suspended", false },	{ BLKREMAP_ST_FAILED, "failed", true },
+	{ BLKREMAP_ST_INVALID, "invalid", true },	{ BLKREMAP_ST_FULL, "full", true },
+	{ BLKREMAP_ST_MERGING, "merging", true },
 };
 enum { NR_STATES = sizeof(states) / sizeof(states[0]) };
 

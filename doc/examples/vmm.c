@@ -196,14 +196,14 @@ static void show_events(struct blkremap_ctx *ctx)
 		printf("event %u: %s\n", e.type, e.text);
 }
 
-/* Everything is durable and unlocked in between; requests of the guest wait. */
-static void hand_over_and_back(struct blkremap_dev *disk)
+/* Everything is durable in between, and requests of the guest wait. */
+static void stand_still(struct blkremap_dev *disk)
 {
-	if (blkremap_suspend(disk, BLKREMAP_SUSPEND_RELEASE, INT64_C(5000000000)) < 0)
+	if (blkremap_suspend(disk, 0, INT64_C(5000000000)) < 0)
 		die("suspend");
 	if (blkremap_resume(disk) < 0)
 		die("resume");
-	puts("handed over and taken back");
+	puts("stood still and went on");
 }
 
 static void reset_queue(struct vqueue *v)
@@ -228,7 +228,7 @@ int main(int argc, char **argv)
 	show_config(disk);
 	for (int i = 0; i < NR_QUEUES; i++)
 		queue_start(&vqueues[i], disk, i);
-	hand_over_and_back(disk);
+	stand_still(disk);
 	reset_queue(&vqueues[2]);
 	for (int i = 0; i < NR_QUEUES; i++)
 		bad += guest_wait(&vqueues[i].guest);

@@ -254,7 +254,7 @@ enum {
 	BLKREMAP_CODE_META_FAILED, /**< a write of metadata has failed: no more writes are accepted */
 	BLKREMAP_CODE_FLUSH_FAILED, /**< a flush has failed: no more writes are accepted */
 	BLKREMAP_CODE_SOURCE_LOST, /**< the source of a clone does not answer; no target of this version says so */
-	BLKREMAP_CODE_RELEASED, /**< the range was released, see BLKREMAP_RELEASE */
+	BLKREMAP_CODE_RELEASED, /**< the range was released, or the snapshot was dropped */
 	BLKREMAP_CODE_READ_ONLY, /**< a write to a device that is open for reading only */
 	BLKREMAP_CODE_BEYOND_END, /**< the request ends beyond the end of the device */
 	BLKREMAP_CODE_CANCELED, /**< given up by the caller's wish */
@@ -273,10 +273,7 @@ enum {
 	BLKREMAP_EV_LOW_SPACE = 1, /**< a store fills up; value: bytes free, total.  Armed again when space has grown */
 	BLKREMAP_EV_HELD, /**< writers wait for space; value[0]: bytes needed at least */
 	BLKREMAP_EV_INVALIDATED, /**< a snapshot has become invalid; code and text say why */
-	BLKREMAP_EV_FAILED, /**< the device accepts no more writes; code and text say why */
-	BLKREMAP_EV_DEGRADED, /**< the device works, but not as it should; code and text say why */
-	BLKREMAP_EV_RECOVERED, /**< the device works as it should again */
-	BLKREMAP_EV_RESIZED, /**< value: new and old size; blkremap_dev_size() already answers the new one */
+	BLKREMAP_EV_RESIZED = 7, /**< value: new and old size; blkremap_dev_size() already answers the new one */
 	BLKREMAP_EV_SNAPSHOT_ADDED, /**< dev_id: an origin; value[0]: the snapshot's id */
 	BLKREMAP_EV_SNAPSHOT_GONE, /**< dev_id: an origin; value[0]: the snapshot's id */
 	BLKREMAP_EV_JOB_DONE /**< job_id, result: a job has ended */

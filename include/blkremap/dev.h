@@ -34,7 +34,7 @@ struct blkremap_open_opts {
 	const char *name; /**< for "dev:NAME" in specs and for messages; unique in the context; NULL: made up */
 	const char *engine; /**< "aio" or "threads"; NULL: the best that works, see blkremap_dev_info.engine */
 	uint64_t bytes; /**< with BLKREMAP_CREATE: the size of the new file */
-	uint64_t timeout_ns; /**< remote devices: to connect, and per request; 0: the device's default */
+	uint64_t timeout_ns; /**< 0: there are no remote devices in this version, so nothing else is taken */
 	uint64_t max_grow; /**< a file may be grown up to this size by its target; 0: never */
 };
 
@@ -257,17 +257,13 @@ enum {
 	BLKREMAP_CAP_WRITE_ZEROES = 32, /**< write zeroes without being sent them */
 	BLKREMAP_CAP_FAST_ZEROES = 64, /**< refuse BLKREMAP_FAST_ONLY where it would be slow, rather than ignore it */
 	BLKREMAP_CAP_EXTENTS = 128, /**< tell what is a hole and what reads as zeroes */
-	BLKREMAP_CAP_RELEASE = 256, /**< forget ranges by BLKREMAP_RELEASE */
 	BLKREMAP_CAP_GROW = 512, /**< grow by BLKREMAP_JOB_RESIZE */
 	BLKREMAP_CAP_SHRINK = 1024 /**< shrink by BLKREMAP_JOB_RESIZE with BLKREMAP_JOB_SHRINK */
 };
 
 /** Bits of blkremap_dev_info.state. */
 enum {
-	BLKREMAP_ST_OPENING = 1, /**< the job that makes it ready has not ended */
 	BLKREMAP_ST_SUSPENDED = 2, /**< requests wait for blkremap_resume() */
-	BLKREMAP_ST_RECOVERED = 4, /**< was not closed cleanly the last time */
-	BLKREMAP_ST_DEGRADED = 8, /**< works, but not as it should */
 	BLKREMAP_ST_FAILED = 16, /**< accepts no more writes, since a write of metadata or a flush has failed */
 	BLKREMAP_ST_INVALID = 32, /**< a snapshot that has lost what it had to keep */
 	BLKREMAP_ST_FULL = 64, /**< a snapshot whose store has no room, and that refuses or holds writes */
@@ -398,11 +394,6 @@ BLKREMAP_API int blkremap_dev_set(struct blkremap_dev *dev, const char *key, con
 
 /* ---- states ------------------------------------------------------------------------------------------------------ */
 
-/** Flags of blkremap_suspend(). */
-enum {
-	BLKREMAP_SUSPEND_RELEASE = 1 /**< also unlock and forget cached metadata, so that another process may open it */
-};
-
 /**
  * Make new requests wait, let those in flight finish, and make everything durable.
  *
@@ -410,11 +401,11 @@ enum {
  * as many resumes end them.  Blocks.
  *
  * @param[in] dev     The device.
- * @param flags       BLKREMAP_SUSPEND_RELEASE or 0.
+ * @param flags       0.
  * @param timeout_ns  At most so long; below 0: no limit.
  * @return 0, or a negative errno.
  * @retval -ETIMEDOUT  Time is up: the device goes on as if nothing had been asked.
- * @retval -EIO        Something could not be made durable: the device is suspended, and in state failed.
+ * @retval -EIO        Something could not be made durable; the device is suspended all the same.
  * @retval -EDEADLK    Called from a callback.
  * @par Thread safety
  * Any thread, but no callback.
@@ -425,12 +416,11 @@ BLKREMAP_API int blkremap_suspend(struct blkremap_dev *dev, uint32_t flags, int6
 /**
  * Undo one suspend; the last one lets the waiting requests go.
  *
- * After a suspend with BLKREMAP_SUSPEND_RELEASE it locks the files and reads the metadata again.  Blocks.
+ * Touches no data.  Blocks.
  *
  * @param[in] dev  The device.
  * @return 0, or a negative errno.
  * @retval -EINVAL  The device is not suspended.
- * @retval -EBUSY   After a release: somebody else has the device now.  It stays suspended.
  * @par Thread safety
  * Any thread, but no callback.
  * @since 0.1

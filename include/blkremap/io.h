@@ -42,8 +42,7 @@ enum {
 	BLKREMAP_DISCARD, /**< the range's contents are not needed any more; what it reads then: see the caps */
 	BLKREMAP_WRITE_ZEROES, /**< make the range read as zeroes */
 	BLKREMAP_EXTENTS, /**< iov: array of struct blkremap_extent to fill; result: how many */
-	BLKREMAP_RELEASE, /**< snapshot: the range is not needed any more; later reads of it fail with -ENODATA */
-	BLKREMAP_CLOSE /**< only to backends that pull: the last request, see blkremap_user_fetch() */
+	BLKREMAP_CLOSE = 7 /**< only to backends that pull: the last request, see blkremap_user_fetch() */
 };
 
 /** Bits of blkremap_io.flags, and of the @c flags of the calls that block; with another op than named: -EINVAL. */
@@ -323,23 +322,6 @@ BLKREMAP_API int blkremap_discard(struct blkremap_dev *dev, uint64_t off, uint64
 BLKREMAP_API int blkremap_write_zeroes(struct blkremap_dev *dev, uint64_t off, uint64_t len, uint32_t flags);
 
 /**
- * Let a snapshot forget a range, and wait for it.
- *
- * Later reads of the range fail with -ENODATA, and the origin need not be copied for it any more.  Durable as long as
- * the snapshot is.  Blocks.
- *
- * @param[in] dev  A snapshot that names BLKREMAP_CAP_RELEASE.
- * @param off      Where, a multiple of the logical block; chunks wholly inside the range are forgotten.
- * @param len      Bytes, a multiple of the logical block.
- * @return 0, or a negative errno.
- * @retval -EOPNOTSUPP  The device does not name BLKREMAP_CAP_RELEASE: the format of device-mapper cannot record it.
- * @par Thread safety
- * Any thread, but no callback.
- * @since 0.1
- */
-BLKREMAP_API int blkremap_release(struct blkremap_dev *dev, uint64_t off, uint64_t len);
-
-/**
  * Make the metadata durable, and with it the data it points to.
  *
  * A flush implies it.  Blocks.
@@ -360,7 +342,6 @@ enum {
 	BLKREMAP_EXT_HOLE = 2, /**< is stored nowhere, and surely reads as zeroes */
 	BLKREMAP_EXT_ZERO = 4, /**< surely reads as zeroes */
 	BLKREMAP_EXT_REMAPPED = 8, /**< lives in the store, not at its old place */
-	BLKREMAP_EXT_RELEASED = 64, /**< was released */
 	BLKREMAP_EXT_CHANGED = 128, /**< delta: differs, or may */
 	BLKREMAP_EXT_INEXACT = 256 /**< delta: may be unchanged after all */
 };

@@ -28,7 +28,6 @@ extern "C" {
 
 /** Kinds of jobs.  Numbers that are missing belong to kinds of later versions. */
 enum {
-	BLKREMAP_JOB_CLOSE = 2, /**< drain, commit, close below; then only blkremap_dev_close() is allowed */
 	BLKREMAP_JOB_COMMIT = 3, /**< as blkremap_commit() */
 	BLKREMAP_JOB_SUSPEND = 4, /**< as blkremap_suspend() */
 	BLKREMAP_JOB_RESUME = 5, /**< as blkremap_resume() */
@@ -50,12 +49,12 @@ struct blkremap_job_opts {
 	uint32_t flags; /**< bits BLKREMAP_JOB_SHRINK, BLKREMAP_JOB_PAUSED */
 	uint64_t bytes_per_s; /**< copy at most so fast; 0: no limit */
 	uint64_t iops; /**< at most so many requests a second; 0: no limit */
-	uint64_t offset; /**< of the part of the device to work on */
-	uint64_t length; /**< of that part; 0: to the end */
+	uint64_t offset; /**< 0 in this version */
+	uint64_t length; /**< 0 in this version */
 	uint64_t new_bytes; /**< RESIZE: the new size */
-	uint64_t error_budget; /**< failures borne before the job fails; 0: the first one fails it */
-	int64_t timeout_ns; /**< 0: none; CLOSE: then requests in flight are given up as far as their devices permit */
-	uint32_t suspend_flags; /**< SUSPEND: as the flags of blkremap_suspend() */
+	uint64_t error_budget; /**< 0 in this version: the first failure fails the job */
+	int64_t timeout_ns; /**< SUSPEND, DROP: wait at most so long for requests in flight; 0: no limit */
+	uint32_t suspend_flags; /**< 0 in this version */
 	uint32_t reserved32; /**< 0 */
 };
 
@@ -77,7 +76,7 @@ struct blkremap_job_status {
 	uint64_t dev_id; /**< its device */
 	int32_t result; /**< when it has ended: 0 or a negative errno; -ECANCELED when it was stopped */
 	uint32_t code; /**< BLKREMAP_CODE_* of a failure */
-	uint32_t kind; /**< BLKREMAP_JOB_CLOSE and those below it */
+	uint32_t kind; /**< BLKREMAP_JOB_COMMIT and those below it */
 	uint32_t reserved32; /**< 0 */
 	uint64_t done; /**< bytes of the device that are done */
 	uint64_t total; /**< bytes that there are to do; may grow */
@@ -96,7 +95,7 @@ struct blkremap_job_status {
  * relies on it, and other snapshots of the origin are protected.  Does not block.
  *
  * @param[in] dev       The device; its handle cannot be closed while the job's handle is there.
- * @param kind          BLKREMAP_JOB_CLOSE and those below it.
+ * @param kind          BLKREMAP_JOB_COMMIT and those below it.
  * @param[in] opts      Options, or NULL.
  * @param[out] ret_job  The job's handle; give it up by blkremap_job_free().
  * @return 0, or a negative errno.
@@ -145,7 +144,7 @@ BLKREMAP_API int blkremap_job_status(struct blkremap_job *job, struct blkremap_j
 /**
  * Change the speed and the patience of a running job.
  *
- * Heeds bytes_per_s, iops and error_budget; the rest must be 0.  Touches no data and does not block.
+ * Heeds bytes_per_s and iops; the rest must be 0.  Touches no data and does not block.
  *
  * @param[in] job   The job.
  * @param[in] opts  The new limits.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Contexts: making them, driving them without threads, and what they tell (events, errors, version). */
 #include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -65,7 +65,8 @@ static int init(struct blkremap_ctx *ctx, const struct blkremap_ctx_opts *o)
 	ctx->log_level = o->log_level ? o->log_level : BLKREMAP_LOG_WARNING;
 	ctx->opaque = o->opaque;
 	ctx->fd = ctx->event_fd = ctx->timer_fd = -1;
-	r = br_ctx_init(&ctx->core, o->env ? o->env : &br_env_posix, o->flags & BLKREMAP_CTX_NO_THREADS);
+	br_limit_init(&ctx->limit, ctx->own, o->max_memory);
+	r = br_ctx_init(&ctx->core, o->max_memory ? &ctx->limit.env : ctx->own, o->flags & BLKREMAP_CTX_NO_THREADS);
 	if (r < 0)
 		return br_error(r, "cannot make an event descriptor");
 	ctx->core.on_event = br_event_raise;
@@ -88,10 +89,13 @@ int blkremap_ctx_new(const struct blkremap_ctx_opts *opts, struct blkremap_ctx *
 		return r;
 	if (!ret_ctx || o.flags & ~(uint32_t)KNOWN_FLAGS || o.workers > 64 || o.log_level > BLKREMAP_LOG_DEBUG)
 		return br_error(-EINVAL, "context: unknown flags, more than 64 workers, or no place for the handle");
+	if (o.env && o.max_memory)
+		return br_error(-EINVAL, "context: an environment of one's own bounds its memory itself");
 	env = o.env ? o.env : &br_env_posix;
 	ctx = br_alloc_aligned(env, sizeof(*ctx), BR_CACHE_LINE);
 	if (!ctx)
 		return br_error(-ENOMEM, "no memory for a context");
+	ctx->own = env;
 	r = init(ctx, &o);
 	if (r < 0) {
 		br_free(env, ctx, sizeof(*ctx));
@@ -117,7 +121,7 @@ int blkremap_ctx_free(struct blkremap_ctx *ctx)
 	n = atomic_load(&ctx->handles);
 	if (n)
 		return br_error(-EBUSY, "context: %u devices or jobs are open", n);
-	env = ctx->core.env;
+	env = ctx->own;
 	br_workers_stop(ctx->workers);
 	br_ctx_done(&ctx->core);
 	close_fd(ctx->timer_fd);
@@ -155,12 +159,29 @@ static struct blkremap_event *find_event(struct blkremap_ctx *ctx, const struct 
 	return event_at(ctx, ctx->nr_events - 1);
 }
 
+/* Events go to the log, too: what takes something away from the user as a warning, the rest as information. */
+static void log_event(struct blkremap_ctx *ctx, const struct br_event *e, const char *text)
+{
+	static const char *const names[] = { "", "low space", "writers are held", "invalidated", "", "", "", "resized",
+					     "snapshot added", "snapshot gone", "job done" };
+	bool warns = e->type <= BLKREMAP_EV_INVALIDATED || (e->type == BLKREMAP_EV_JOB_DONE && e->result < 0);
+	uint32_t level = warns ? BLKREMAP_LOG_WARNING : BLKREMAP_LOG_INFO;
+	char line[256];
+
+	if (!ctx->log || level > ctx->log_level)
+		return;
+	snprintf(line, sizeof(line), "device %" PRIu64 ": %s: %s", e->dev_id, names[e->type], text);
+	ctx->log(ctx->opaque, level, line);
+}
+
 void br_event_raise(struct br_ctx *core, const struct br_event *e)
 {
 	struct blkremap_ctx *ctx = to_ctx(core);
 	const char *text = e->text ? e->text : blkremap_code_text(e->code);
 	struct blkremap_event *x;
 	uint64_t one = 1;
+
+	log_event(ctx, e, text);
 
 	br_mutex_lock(&ctx->events_lock, core->env);
 	x = find_event(ctx, e);

@@ -38,6 +38,8 @@ static int read_open_opts(struct blkremap_open_opts *o, const struct blkremap_op
 
 	if (r == 0 && o->flags & ~(uint32_t)OPEN_FLAGS)
 		r = br_error(-EINVAL, "open: unknown flags 0x%x", o->flags & ~(uint32_t)OPEN_FLAGS);
+	if (r == 0 && o->timeout_ns)
+		r = br_error(-EINVAL, "open: there are no remote devices that could time out");
 	return r;
 }
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/limit.h"
 #include "base/pool.h"
 #include "blkremap/blkremap.h"
 #include "io/dev.h"
@@ -26,6 +27,8 @@ enum { EVENTS_MAX = 512 };
 struct blkremap_ctx {
 	struct br_ctx core;
 	struct br_workers *workers;	/* NULL: without threads */
+	const struct blkremap_env *own;	/* where the context's own memory is from */
+	struct br_limit limit;		/* with max_memory */
 	uint32_t flags, log_level;
 	void (*log)(void *opaque, uint32_t level, const char *text);
 	void *opaque;
@@ -78,6 +81,8 @@ struct br_gate {
 	struct br_op op;
 	struct br_control control;
 	struct br_dev *dev;
+	struct br_chan *chan;
+	struct br_req req;
 	bool close;
 	void (*on_end)(struct br_gate *g, int error);	/* NULL: somebody waits for op.ended */
 	void *priv;

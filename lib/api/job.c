@@ -44,7 +44,7 @@ static void forget(struct blkremap_job *j)
 }
 
 /* The event goes out before anybody can see the job as over, so whoever waits for one finds the other. */
-static void finish(struct blkremap_job *j, int error)
+static void be_over(struct blkremap_job *j, int error)
 {
 	struct br_event e = { .type = BLKREMAP_EV_JOB_DONE, .dev_id = j->dev ? j->dev->id : 0, .job_id = j->id,
 			      .result = error, .code = error == -ECANCELED ? BLKREMAP_CODE_CANCELED :
@@ -64,6 +64,42 @@ static void finish(struct blkremap_job *j, int error)
 	br_ctx_unlock(core);
 	if (freed)
 		release(j);
+}
+
+/* On the service queue, as is the timer's task: so the task finds out what became of the job meanwhile. */
+static void finish(struct blkremap_job *j, int error)
+{
+	if (j->timed && !br_timer_cancel(&j->ctx->core, &j->timer)) {
+		j->ended = true;
+		j->ended_error = error;
+		return;
+	}
+	be_over(j, error);
+}
+
+static void time_is_up(struct br_task *task)
+{
+	struct br_timer *t = br_container_of(task, struct br_timer, task);
+	struct blkremap_job *j = br_container_of(t, struct blkremap_job, timer);
+
+	j->timed = false;
+	if (j->ended)
+		be_over(j, j->ended_error);
+	else if (j->kind == BLKREMAP_JOB_SUSPEND)
+		br_dev_drain_cancel(j->dev, &j->gate.op);
+	else
+		br_change_expire(&j->change);
+}
+
+static void arm(struct blkremap_job *j)
+{
+	struct br_ctx *core = &j->ctx->core;
+
+	if (j->opts.timeout_ns <= 0)
+		return;
+	j->timed = true;
+	j->timer.task.run = time_is_up;
+	br_timer_arm(core, &j->timer, service(j), br_now(core->env) + (uint64_t)j->opts.timeout_ns);
 }
 
 static struct blkremap_job *new_job(struct blkremap_ctx *ctx, struct blkremap_dev *handle, uint32_t kind,
@@ -174,6 +210,7 @@ static void begin_change(struct br_task *task)
 	j->change.on_end = change_ended;
 	j->change.priv = j;
 	j->change.snaps = j->snaps;
+	arm(j);
 	r = br_change_begin(&j->change, service(j));
 	if (r < 0)
 		finish(j, r);
@@ -197,7 +234,7 @@ static int start_change(struct blkremap_job *j, enum br_change_kind kind)
 int br_job_take(struct blkremap_ctx *ctx, struct blkremap_take *items, struct br_snapshot **snaps, uint32_t n,
 		int64_t timeout_ns, struct blkremap_job **ret_job)
 {
-	struct blkremap_job_opts opts = { .timeout_ns = timeout_ns };
+	struct blkremap_job_opts opts = { .timeout_ns = timeout_ns < 0 ? 0 : BR_MAX(timeout_ns, INT64_C(1)) };
 	struct blkremap_job *j = new_job(ctx, NULL, BLKREMAP_JOB_TAKE, &opts);
 	int r = j ? 0 : br_error(-ENOMEM, "no memory for a job");
 
@@ -230,6 +267,8 @@ static void begin_gate(struct br_task *task)
 
 	j->gate = (struct br_gate){ .dev = j->dev, .close = j->kind == BLKREMAP_JOB_SUSPEND, .on_end = gate_ended,
 				    .priv = j };
+	if (j->gate.close)
+		arm(j);
 	br_op_start(&j->gate.op, &br_gate_class, service(j));
 }
 
@@ -361,6 +400,22 @@ static int check_kind(struct blkremap_dev *dev, uint32_t kind)
 	return 0;
 }
 
+/* An option that a kind has no use for is refused, not ignored. */
+static int check_opts(uint32_t kind, const struct blkremap_job_opts *o)
+{
+	bool merge = kind == BLKREMAP_JOB_MERGE, waits = kind == BLKREMAP_JOB_SUSPEND || kind == BLKREMAP_JOB_DROP;
+
+	if (o->offset || o->length || o->error_budget || o->suspend_flags)
+		return br_error(-EINVAL, "job: offset, length, error_budget and suspend_flags are 0 in this version");
+	if (!merge && (o->bytes_per_s || o->iops || o->flags & BLKREMAP_JOB_PAUSED))
+		return br_error(-EINVAL, "job: only a merge has a rate, or can start paused");
+	if (kind != BLKREMAP_JOB_RESIZE && (o->new_bytes || o->flags & BLKREMAP_JOB_SHRINK))
+		return br_error(-EINVAL, "job: only a resize has a new size");
+	if (o->timeout_ns < 0 || (o->timeout_ns && !waits))
+		return br_error(-EINVAL, "job: a time-out below 0, or of a kind that has none");
+	return 0;
+}
+
 int blkremap_job_start(struct blkremap_dev *dev, uint32_t kind, const struct blkremap_job_opts *opts,
 		       struct blkremap_job **ret_job)
 {
@@ -372,6 +427,9 @@ int blkremap_job_start(struct blkremap_dev *dev, uint32_t kind, const struct blk
 		return r;
 	if (!dev || !ret_job || o.flags & ~(uint32_t)JOB_FLAGS || o.reserved32)
 		return br_error(-EINVAL, "job: no device, no place for the handle, or unknown flags");
+	r = check_opts(kind, &o);
+	if (r < 0)
+		return r;
 	r = check_kind(dev, kind);
 	if (r < 0)
 		return r;

@@ -21,6 +21,10 @@ struct blkremap_job {
 	struct br_change change;
 	struct br_snapshot *snaps[64];
 	struct br_gate gate;
+	struct br_timer timer;		/* of opts.timeout_ns */
+	bool timed;			/* on the service queue: it is armed, or its task is under way */
+	bool ended;			/* likewise: the work is done, only that task is waited for */
+	int ended_error;
 	struct br_op op;		/* commit */
 	struct br_chan *chan;
 	struct br_req req;

@@ -133,10 +133,11 @@ int blkremap_commit(struct blkremap_dev *dev)
 
 /*
  *	lock(control)
- *	drain(dev), or open the gates again
+ *	drain(dev); flush(dev)		# what was acknowledged is durable
+ *	or open the gates again
  *	unlock(control)
  */
-enum { S_LOCK, S_WORK, S_UNLOCK };
+enum { S_LOCK, S_CHAN, S_DRAIN, S_FLUSH, S_RESUME, S_UNLOCK };
 
 static struct br_gate *to_gate(struct br_op *op)
 {
@@ -148,22 +149,41 @@ static int step_lock(struct br_op *op)
 	struct br_gate *g = to_gate(op);
 
 	br_control_lock(op->queue->ctx, &g->control, op);
-	return br_op_await(op, S_WORK);
+	return br_op_await(op, g->close ? S_CHAN : S_RESUME);
 }
 
-static int step_work(struct br_op *op)
+static int step_chan(struct br_op *op)
+{
+	struct br_gate *g = to_gate(op);
+	int r = br_chan_get(op->queue, g->dev, &g->chan);
+
+	return r < 0 ? br_op_fail(op, r) : S_DRAIN;
+}
+
+static int step_drain(struct br_op *op)
+{
+	br_dev_drain(to_gate(op)->dev, op);
+	return br_op_await(op, S_FLUSH);
+}
+
+static int step_flush(struct br_op *op)
 {
 	struct br_gate *g = to_gate(op);
 
-	if (g->close)
-		br_dev_drain(g->dev, op);
-	else
-		br_dev_resume(g->dev, op);
+	g->req = (struct br_req){ .op = BR_FLUSH };
+	br_op_submit_inside(op, g->chan, &g->req);
+	return br_op_await(op, S_UNLOCK);
+}
+
+static int step_resume(struct br_op *op)
+{
+	br_dev_resume(to_gate(op)->dev, op);
 	return br_op_await(op, S_UNLOCK);
 }
 
 static int step_unlock(struct br_op *op)
 {
+	br_chan_put(to_gate(op)->chan);
 	br_control_unlock(op->queue->ctx);
 	return BR_OP_END;
 }
@@ -178,7 +198,10 @@ static void gate_finish(struct br_op *op, int error)
 
 static const struct br_op_step gate_steps[] = {
 	[S_LOCK] = { "lock", step_lock, BR_OP_END },
-	[S_WORK] = { "work", step_work, S_UNLOCK },
+	[S_CHAN] = { "chan", step_chan, S_UNLOCK },
+	[S_DRAIN] = { "drain", step_drain, S_UNLOCK },
+	[S_FLUSH] = { "flush", step_flush, S_UNLOCK },
+	[S_RESUME] = { "resume", step_resume, S_UNLOCK },
 	[S_UNLOCK] = { "unlock", step_unlock, BR_OP_END },
 };
 
@@ -214,7 +237,9 @@ int blkremap_suspend(struct blkremap_dev *dev, uint32_t flags, int64_t timeout_n
 	if (!dev || flags)
 		return br_error(-EINVAL, "suspend: no device, or unknown flags");
 	r = run_gate(dev, &g, timeout_ns < 0 ? BR_NEVER : br_now(dev->ctx->core.env) + (uint64_t)timeout_ns);
-	return r < 0 ? br_error(r, "%s: requests are still in flight", dev->dev->name) : 0;
+	if (r == -ETIMEDOUT)
+		return br_error(r, "%s: requests are still in flight", dev->dev->name);
+	return r < 0 ? br_error(r, "%s: what was written could not be made durable", dev->dev->name) : 0;
 }
 
 static bool is_suspended(struct br_dev *d)

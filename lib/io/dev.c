@@ -216,7 +216,7 @@ void br_chan_put(struct br_chan *c)
 
 static const uint32_t needed_cap[] = {
 	[BR_WRITE] = BR_CAP_WRITE, [BR_DISCARD] = BR_CAP_DISCARD, [BR_WRITE_ZEROES] = BR_CAP_WRITE,
-	[BR_EXTENTS] = BR_CAP_EXTENTS, [BR_RELEASE] = BR_CAP_RELEASE,
+	[BR_EXTENTS] = BR_CAP_EXTENTS,
 };
 
 static int refuse(struct br_req *req, int error, uint32_t code)
@@ -265,6 +265,14 @@ static void pass(struct br_chan *chan, struct br_req *req)
 		br_req_complete(req, r);
 	else
 		chan->dev->ops->submit(chan, req);
+}
+
+void br_submit_inside(struct br_chan *chan, struct br_req *req)
+{
+	req->chan = chan;
+	req->task.run = req_task;
+	req->fail_dev = 0;
+	pass(chan, req);
 }
 
 void br_submit(struct br_chan *chan, struct br_req *req)

@@ -30,7 +30,7 @@ struct br_dev;
 
 /* Numbers equal to the public BLKREMAP_CAP_*. */
 enum { BR_CAP_WRITE = 1, BR_CAP_VOLATILE_CACHE = 2, BR_CAP_FUA = 4, BR_CAP_DISCARD = 8, BR_CAP_DISCARD_ZEROES = 16,
-       BR_CAP_WRITE_ZEROES = 32, BR_CAP_FAST_ZEROES = 64, BR_CAP_EXTENTS = 128, BR_CAP_RELEASE = 256, BR_CAP_GROW = 512,
+       BR_CAP_WRITE_ZEROES = 32, BR_CAP_FAST_ZEROES = 64, BR_CAP_EXTENTS = 128, BR_CAP_GROW = 512,
        BR_CAP_SHRINK = 1024 };
 
 enum { BR_COUNT_READS, BR_COUNT_READ_BYTES, BR_COUNT_WRITES, BR_COUNT_WRITE_BYTES, BR_COUNT_FLUSHES, BR_COUNT_DISCARDS,
@@ -132,6 +132,7 @@ void br_chan_put(struct br_chan *chan);
 
 /* Submit; see req.h.  Owner of chan->queue. */
 void br_submit(struct br_chan *chan, struct br_req *req);
+void br_submit_inside(struct br_chan *chan, struct br_req *req);	/* past the gate */
 void br_chan_answer(struct br_chan *chan);	/* for br_chan_left() only */
 
 /* A request is no longer inside. */

@@ -243,7 +243,7 @@ static int take_segment(struct linear *l, uint32_t i, const struct br_linear_seg
 /* What every segment can do; the coarsest units of all. */
 static void join_geometry(struct br_dev *dev, const struct br_dev *lower, bool first)
 {
-	uint32_t caps = atomic_load(&lower->caps) & ~(uint32_t)(BR_CAP_GROW | BR_CAP_SHRINK | BR_CAP_RELEASE);
+	uint32_t caps = atomic_load(&lower->caps) & ~(uint32_t)(BR_CAP_GROW | BR_CAP_SHRINK);
 	uint32_t any = (caps | (first ? 0 : atomic_load(&dev->caps))) & BR_CAP_VOLATILE_CACHE;
 
 	dev->caps = (first ? caps : atomic_load(&dev->caps) & caps) | any;

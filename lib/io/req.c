@@ -184,6 +184,14 @@ static void op_req_done(struct br_req *req)
 	br_op_done(req->priv, req->result < 0 ? req->result : 0);
 }
 
+void br_op_submit_inside(struct br_op *op, struct br_chan *chan, struct br_req *req)
+{
+	req->priv = op;
+	req->done = op_req_done;
+	br_op_launch(op);
+	br_submit_inside(chan, req);
+}
+
 void br_op_submit(struct br_op *op, struct br_chan *chan, struct br_req *req)
 {
 	req->priv = op;

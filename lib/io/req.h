@@ -22,7 +22,7 @@ struct br_chan;
 struct br_op;
 
 /* Numbers equal to the public BLKREMAP_READ ... BLKREMAP_EXTENTS; api/ asserts it. */
-enum br_req_op { BR_READ, BR_WRITE, BR_FLUSH, BR_DISCARD, BR_WRITE_ZEROES, BR_EXTENTS, BR_RELEASE };
+enum br_req_op { BR_READ, BR_WRITE, BR_FLUSH, BR_DISCARD, BR_WRITE_ZEROES, BR_EXTENTS };
 
 /* Likewise. */
 enum { BR_FUA = 1, BR_MAY_UNMAP = 2, BR_FAST_ONLY = 4, BR_UNSTABLE = 8, BR_BACKGROUND = 16 };
@@ -73,5 +73,7 @@ void br_req_copy_in(const struct br_req *req, uint64_t at, const void *from, uin
 
 /* A request launched by an op: its done() is br_op_done(op, result). */
 void br_op_submit(struct br_op *op, struct br_chan *chan, struct br_req *req);
+/* The same through a closed gate: for whoever closed it. */
+void br_op_submit_inside(struct br_op *op, struct br_chan *chan, struct br_req *req);
 
 #endif /* BR_IO_REQ_H */

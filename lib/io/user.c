@@ -16,7 +16,7 @@ static int check_caps(uint32_t caps)
 {
 	const uint32_t of_writers = BR_CAP_VOLATILE_CACHE | BR_CAP_FUA | BR_CAP_DISCARD | BR_CAP_WRITE_ZEROES;
 	const uint32_t known = of_writers | BR_CAP_WRITE | BR_CAP_DISCARD_ZEROES | BR_CAP_FAST_ZEROES |
-			       BR_CAP_EXTENTS | BR_CAP_RELEASE;
+			       BR_CAP_EXTENTS;
 
 	if (caps & ~known)
 		return br_error(-EINVAL, "caps 0x%x: a backend cannot have 0x%x", caps, caps & ~known);
