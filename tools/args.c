@@ -38,7 +38,17 @@ static int args_bad(struct ctl_args *args, int exit_code)
 	return -1;
 }
 
-/* getopt's ':' or '?', put into words: argv[optind - 1] is the culprit of a long option, optopt of a short one. */
+static bool is_known(const struct ctl_opt *opts, int id)
+{
+	while (opts->id && opts->id != id)
+		opts++;
+	return opts->id || id == CTL_ID_HELP;
+}
+
+/*
+ * getopt's ':' or '?', put into words.  optopt is the letter of an unknown short option, 0 for an unknown long one, and
+ * the id of a known one that was given a value although it takes none; argv[optind - 1] is the word of a long one.
+ */
 static int option_bad(struct ctl_args *args, int what)
 {
 	const char *word = args->argv[optind - 1];
@@ -47,7 +57,7 @@ static int option_bad(struct ctl_args *args, int what)
 		return args_bad(args, ctl_usage("option '%s' wants a value", word));
 	if (what == ':')
 		return args_bad(args, ctl_usage("option '-%c' wants a value", optopt));
-	if (!strncmp(word, "--", 2) && strchr(word, '=') && optopt)
+	if (is_known(args->verb->opts, optopt))
 		return args_bad(args, ctl_usage("option '%.*s' takes no value", (int)strcspn(word, "="), word));
 	if (optopt && optopt < CTL_ID_JSON)
 		return args_bad(args, ctl_usage("unknown option '-%c'", optopt));

@@ -246,10 +246,9 @@ const struct ctl_verb ctl_verb_bench = {
 	.name = "bench",
 	.operands = "SPEC",
 	.summary = "measure a device, or two in turns",
-	.text =
-	    "Prints requests and bytes a second, and the time that half (p50) and 99 % (p99) of the requests stayed "
-	    "below.\n"
-	    "With --against both are measured in short turns, and the ratio is what the first reaches of the second.",
+	.text = "Prints requests and bytes a second, and the time that half (p50) and 99 % (p99) of the requests\n"
+		"stayed below. With --against both are measured in short turns, and the ratio is what the first\n"
+		"reaches of the second.",
 	.example = "blkremap-ctl bench --time 5 --against base.img vol.blkr",
 	.opts = opts,
 	.min_operands = 1,

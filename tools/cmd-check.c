@@ -11,7 +11,9 @@
 
 enum { OPT_DEEP = CTL_ID_OWN };
 static const struct ctl_opt opts[] = {
-	{ OPT_DEEP, "deep", NULL, "also read the whole device, and tell what cannot be read" }, CTL_OPT_JSON, { 0 }
+	{ OPT_DEEP, "deep", NULL, "also read the whole device, and tell what cannot be read" },
+	CTL_OPT_JSON,
+	{ 0 }
 };
 
 enum { DEEP_BLOCK = 4096 }; /* how exactly a place that cannot be read is told */
@@ -133,9 +135,9 @@ const struct ctl_verb ctl_verb_check = {
 	.name = "check",
 	.operands = "SPEC",
 	.summary = "look for damage in a store or a stack",
-	.text =
-	    "SPEC is a store by itself (snap.cow) or a whole stack (vol.blkr).  Each finding is a line.\n"
-	    "Exit status: 0 clean; 1 consistent, but not closed cleanly, or space is lost; 4 corrupt.  Never writes.",
+	.text = "SPEC is a store by itself (snap.cow) or a whole stack (vol.blkr).  Each finding is a line. Exit\n"
+		"status: 0 clean; 1 consistent, but not closed cleanly, or space is lost; 4 corrupt.  Never\n"
+		"writes.",
 	.example = "blkremap-ctl check snap.cow",
 	.opts = opts,
 	.min_operands = 1,

@@ -31,6 +31,8 @@ static const struct ctl_opt opts[] = {
 	{ 0 }
 };
 
+enum { ZERO_PIECE = 64 << 20 };
+
 struct copy {
 	const char *src_name, *dst_name;
 	struct blkremap_ctx *ctx;
@@ -193,10 +195,11 @@ static void piece_done(struct copy *c, uint64_t len)
 
 static int data_copy(struct copy *c, const struct blkremap_extent *x)
 {
+	uint64_t piece = ctl_rate_piece(&c->rate);
 	int r, code = CTL_OK;
 
 	for (uint64_t at = 0, n; at < x->length && !code && !ctl_stopped(); at += n) {
-		n = x->length - at < CTL_PIECE ? x->length - at : CTL_PIECE;
+		n = x->length - at < piece ? x->length - at : piece;
 		r = blkremap_pread(c->src, c->buf, (size_t)n, x->offset + at, BLKREMAP_BACKGROUND);
 		if (r < 0)
 			return ctl_fail(c->src_name, r);
@@ -207,18 +210,29 @@ static int data_copy(struct copy *c, const struct blkremap_extent *x)
 	return code;
 }
 
+/* In pieces, too: a device that has to write the zeroes out must still hear a ^C. */
+static int zero_copy(struct copy *c, const struct blkremap_extent *x)
+{
+	int code = CTL_OK;
+
+	for (uint64_t at = 0, n; at < x->length && !code && !ctl_stopped(); at += n) {
+		n = x->length - at < ZERO_PIECE ? x->length - at : ZERO_PIECE;
+		code = target_zero(c, x->offset + at, n);
+		piece_done(c, n);
+	}
+	return code;
+}
+
 /* For ctl_extents_each(): an exit code, or -1 when a signal came. */
 static int extent_copy(void *opaque, const struct blkremap_extent *x)
 {
 	struct copy *c = opaque;
 	int code;
 
-	if (x->kind & (BLKREMAP_EXT_HOLE | BLKREMAP_EXT_ZERO)) {
-		code = target_zero(c, x->offset, x->length);
-		piece_done(c, x->length);
-	} else {
+	if (x->kind & (BLKREMAP_EXT_HOLE | BLKREMAP_EXT_ZERO))
+		code = zero_copy(c, x);
+	else
 		code = data_copy(c, x);
-	}
 	return code ? code : ctl_stopped() ? -EINTR : 0;
 }
 
@@ -347,9 +361,8 @@ const struct ctl_verb ctl_verb_copy = {
 	.name = "copy",
 	.operands = "SRC DST",
 	.summary = "flatten a device into a file, a device or a pipe",
-	.text =
-	    "DST is a new file, '-' for standard output, or with -f anything that is overwritten.  Zeroes stay holes.\n"
-	    "A new file gets its name when it is complete and durable.  SRC is never written.",
+	.text = "DST is a new file, '-' for standard output, or with -f anything that is overwritten.  Zeroes\n"
+		"stay holes. A new file gets its name when it is complete and durable.  SRC is never written.",
 	.example = "blkremap-ctl copy --verify vol.blkr flat.img",
 	.opts = opts,
 	.min_operands = 2,

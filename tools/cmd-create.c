@@ -232,11 +232,10 @@ const struct ctl_verb ctl_verb_create = {
 	.name = "create",
 	.operands = "snapshot",
 	.summary = "make the store of a new snapshot, and a stack file that names it",
-	.text = "The snapshot is of the origin as it is now, so nothing may write the origin meanwhile, and from now "
-		"on only\n"
-		"through the stack.  The store is in the format of the kernel's persistent snapshot, version 1.  A "
-		"store that\n"
-		"is not blank and a stack file that is there are refused.  -n says what would be done.",
+	.text = "The snapshot is of the origin as it is now, so nothing may write the origin meanwhile, and from\n"
+		"now on only through the stack.  The store is in the format of the kernel's persistent snapshot,\n"
+		"version 1.  A store that is not blank and a stack file that is there are refused.  -n says what\n"
+		"would be done.",
 	.example = "blkremap-ctl create snapshot --origin base.img --store snap.cow -o vol.blkr",
 	.opts = opts,
 	.min_operands = 1,

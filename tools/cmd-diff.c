@@ -19,12 +19,14 @@
 #include "verbs.h"
 
 enum { OPT_HEX = CTL_ID_OWN };
-static const struct ctl_opt opts[] = { { 'q', "quiet", NULL, "say nothing; the exit status tells" },
-				       CTL_OPT_JSON,
-				       { OPT_HEX, "hex", NULL, "also the bytes that differ, 16 a line" },
-				       { 'H', "no-headings", NULL, "one 'offset TAB length' a line, in bytes" },
-				       CTL_OPT_SHARED,
-				       { 0 } };
+static const struct ctl_opt opts[] = {
+	{ 'q', "quiet", NULL, "say nothing; the exit status tells" },
+	CTL_OPT_JSON,
+	{ OPT_HEX, "hex", NULL, "also the bytes that differ, 16 a line" },
+	{ 'H', "no-headings", NULL, "one 'offset TAB length' a line, in bytes" },
+	CTL_OPT_SHARED,
+	{ 0 }
+};
 
 enum { BLOCK = 4096 }; /* differences are told in blocks of it: what a file system writes at least */
 enum { MAX_EXTENTS = 256, PER_LINE = 3 };
@@ -339,7 +341,8 @@ const struct ctl_verb ctl_verb_diff = {
 	.operands = "A B",
 	.summary = "compare two devices",
 	.text = "Tells the ranges that differ, in blocks of 4 KiB.  What both maps prove to be equal is not read.\n"
-		"Exit status: 0 same; 1 different, a different size included; 3 one could not be read.  Never writes.",
+		"Exit status: 0 same; 1 different, a different size included; 3 one could not be read.  Never\n"
+		"writes.",
 	.example = "blkremap-ctl diff base.img vol.blkr",
 	.opts = opts,
 	.min_operands = 2,

@@ -9,11 +9,12 @@
 #include "verbs.h"
 
 enum { OPT_FORMAT = CTL_ID_OWN };
-static const struct ctl_opt opts[] = { { 'o', "output", "FILE",
-					 "write there; '-', and unless said, is standard output" },
-				       { OPT_FORMAT, "format", "F", "text" },
-				       { 'f', "force", NULL, "replace a file that is there" },
-				       { 0 } };
+static const struct ctl_opt opts[] = {
+	{ 'o', "output", "FILE", "write there; '-', and unless said, is standard output" },
+	{ OPT_FORMAT, "format", "F", "text" },
+	{ 'f', "force", NULL, "replace a file that is there" },
+	{ 0 }
+};
 
 /* Where the text goes: a new file, or stdout. */
 static int write_file(void *opaque, const void *data, size_t len)
@@ -27,10 +28,11 @@ static int write_stdout(void *opaque, const void *data, size_t len)
 	return fwrite(data, 1, len, stdout) == len ? 0 : -EIO;
 }
 
-static int dump_file(struct blkremap_ctx *ctx, const char *spec, const char *format, const char *path, bool force)
+static int dump_file(struct blkremap_ctx *ctx, const char *operand, const char *format, const char *path, bool force)
 {
 	struct ctl_newfile nf;
-	int fd, code = CTL_OK, r = ctl_newfile_begin(&nf, path, force);
+	char *spec = ctl_spec(operand);
+	int fd, code = CTL_OK, r = spec ? ctl_newfile_begin(&nf, path, force) : -ENOMEM;
 
 	if (r == 0)
 		r = ctl_newfile_create(&nf, &fd);
@@ -39,7 +41,7 @@ static int dump_file(struct blkremap_ctx *ctx, const char *spec, const char *for
 	if (!code) {
 		r = blkremap_dump(ctx, spec, format, write_file, &nf);
 		if (r < 0)
-			code = ctl_fail(spec, r);
+			code = ctl_fail(operand, r);
 	}
 	if (!code) {
 		r = ctl_newfile_commit(&nf);
@@ -48,7 +50,9 @@ static int dump_file(struct blkremap_ctx *ctx, const char *spec, const char *for
 	}
 	if (r == -EEXIST)
 		ctl_hint("-f replaces it");
-	ctl_newfile_end(&nf);
+	if (spec)
+		ctl_newfile_end(&nf);
+	free(spec);
 	return code;
 }
 
@@ -59,7 +63,7 @@ static int dump_run(const char *operand, const char *format, const char *output,
 	int r, code = spec ? ctl_ctx_new(&ctx) : CTL_FAILED;
 
 	if (!code && output && strcmp(output, "-")) {
-		code = dump_file(ctx, spec, format, output, force);
+		code = dump_file(ctx, operand, format, output, force);
 	} else if (!code) {
 		r = blkremap_dump(ctx, spec, format, write_stdout, NULL);
 		if (r < 0)
@@ -94,8 +98,8 @@ const struct ctl_verb ctl_verb_dump = {
 	.name = "dump",
 	.operands = "SPEC",
 	.summary = "write a store's metadata as text",
-	.text = "Geometry and mapping, not the data.  'restore' makes the same metadata of it again.  Never writes the "
-		"store.",
+	.text = "Geometry and mapping, not the data.  'restore' makes the same metadata of it again.  Never\n"
+		"writes the store.",
 	.example = "blkremap-ctl dump snap.cow -o snap.txt",
 	.opts = opts,
 	.min_operands = 1,

@@ -8,10 +8,12 @@
 #include "verbs.h"
 
 enum { OPT_DM_STATUS = CTL_ID_OWN };
-static const struct ctl_opt opts[] = { CTL_OPT_JSON,
-				       { OPT_DM_STATUS, "dm-status", NULL, "one line, as 'dmsetup status' prints it" },
-				       CTL_OPT_SHARED,
-				       { 0 } };
+static const struct ctl_opt opts[] = {
+	CTL_OPT_JSON,
+	{ OPT_DM_STATUS, "dm-status", NULL, "one line, as 'dmsetup status' prints it" },
+	CTL_OPT_SHARED,
+	{ 0 }
+};
 
 enum { MAX_LAYERS = 128, MAX_LOWER = 16 };
 enum { NEARLY_FULL_PERCENT = 90 };

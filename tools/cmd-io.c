@@ -11,7 +11,10 @@
 #include "stop.h"
 #include "verbs.h"
 
-static const struct ctl_opt opts[] = { { 'c', "command", "CMD", "do this; may be given often, done in order" }, { 0 } };
+static const struct ctl_opt opts[] = {
+	{ 'c', "command", "CMD", "do this; may be given often, done in order" },
+	{ 0 }
+};
 
 enum { MAX_COMMANDS = 256, MAX_WORDS = 5 };
 enum { DEFAULT_PATTERN = 0xcd, NO_BYTE = -1 };
@@ -247,8 +250,8 @@ const struct ctl_verb ctl_verb_io = {
 		"  flush                                make all that was written durable\n"
 		"  discard OFF LEN [fua]                not needed any more\n"
 		"  zero OFF LEN [unmap]                 shall read as zeroes\n"
-		"OFF and LEN are sizes, or hexadecimal as 'map' prints them.  With reads alone nothing is opened for "
-		"writing.",
+		"OFF and LEN are sizes, or hexadecimal as 'map' prints them.  With reads alone nothing is opened\n"
+		"for writing.",
 	.example = "blkremap-ctl io vol.blkr -c 'write 0 64k pattern=0xa5' -c flush -c 'read 0 64k verify=0xa5'",
 	.opts = opts,
 	.min_operands = 1,

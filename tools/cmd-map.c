@@ -183,9 +183,8 @@ const struct ctl_verb ctl_verb_map = {
 	.name = "map",
 	.operands = "SPEC",
 	.summary = "where each part of a device lies, and in which layer",
-	.text = "States: 'copied' lies in the store, 'origin' still in the layer below, 'data' in the device itself, "
-		"'zero'\n"
-		"nowhere: it reads as zeroes.  Never writes.",
+	.text = "States: 'copied' lies in the store, 'origin' still in the layer below, 'data' in the device\n"
+		"itself, 'zero' nowhere: it reads as zeroes.  Never writes.",
 	.example = "blkremap-ctl map --totals vol.blkr",
 	.opts = opts,
 	.min_operands = 1,

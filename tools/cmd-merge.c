@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "keep.h"
 #include "layers.h"
 #include "msg.h"
 #include "progress.h"
@@ -17,15 +18,18 @@
 #include "stop.h"
 #include "verbs.h"
 
-enum { OPT_RATE = CTL_ID_OWN };
-static const struct ctl_opt opts[] = { { OPT_RATE, "rate", "SIZE/s", "copy at most so much a second" },
-				       { 'n', "dry-run", NULL, "say what would be merged, and merge nothing" },
-				       CTL_OPT_PROGRESS,
-				       { 0 } };
+enum { OPT_RATE = CTL_ID_OWN, OPT_KEEP };
+static const struct ctl_opt opts[] = {
+	{ OPT_RATE, "rate", "SIZE/s", "copy at most so much a second" },
+	{ OPT_KEEP, "keep", NULL, "leave in the store what it holds" },
+	{ 'n', "dry-run", NULL, "say what would be merged, and merge nothing" },
+	CTL_OPT_PROGRESS,
+	{ 0 }
+};
 
 struct merge_args {
 	uint64_t rate;
-	bool dry;
+	bool dry, keep;
 	const char *how;
 };
 
@@ -52,6 +56,7 @@ static int parse(struct ctl_args *args, struct merge_args *a)
 		else if (id == CTL_ID_PROGRESS)
 			a->how = args->value;
 		a->dry |= id == 'n';
+		a->keep |= id == OPT_KEEP;
 	}
 	return r;
 }
@@ -128,14 +133,24 @@ static int stack_mark(const struct merge *m, bool merging)
 	return CTL_OK;
 }
 
+static int keep_do(struct merge *m, uint64_t rate)
+{
+	struct ctl_keep keep = { .ctx = m->ctx, .snap = m->snap, .stack = m->stack, .origin = m->origin,
+				 .progress = &m->progress, .rate = { .bytes_per_s = rate } };
+	int code = ctl_keep_run(&keep);
+
+	ctl_progress_end(&m->progress);
+	m->status.done = keep.done;
+	m->status.total = keep.total;
+	m->status.state = keep.done == keep.total ? BLKREMAP_JOB_DONE : BLKREMAP_JOB_CANCELED;
+	return code;
+}
+
 static int merge_do(struct merge *m, uint64_t rate)
 {
 	struct blkremap_job_opts jo = { .size = sizeof(jo), .bytes_per_s = rate };
-	int r, code = stack_mark(m, true);
+	int code, r = blkremap_job_start(m->snap, BLKREMAP_JOB_MERGE, &jo, &m->job);
 
-	if (code)
-		return code;
-	r = blkremap_job_start(m->snap, BLKREMAP_JOB_MERGE, &jo, &m->job);
 	if (r < 0)
 		return ctl_fail(m->operand, r);
 	code = job_wait(m);
@@ -187,7 +202,9 @@ static int merge_run(struct merge *m, const struct merge_args *a)
 	if (!m->stack && m->chunks)
 		ctl_note("%s: no stack file records this merge: until it is complete, %s alone is no image", m->operand,
 			 m->origin);
-	code = merge_do(m, a->rate);
+	code = stack_mark(m, true);
+	if (!code)
+		code = a->keep ? keep_do(m, a->rate) : merge_do(m, a->rate);
 	return merge_end(m, code, begin);
 }
 
@@ -201,6 +218,8 @@ static int run(struct ctl_args *args)
 		return args->exit_code;
 	m.operand = args->operands[0];
 	m.stack = ctl_spec_stack(m.operand);
+	if (a.keep && !m.stack)
+		return ctl_usage("--keep wants a stack file, and '%s' is none", m.operand);
 	if (ctl_progress_init(&m.progress, "merge", m.operand, a.how) < 0)
 		return ctl_usage("--progress: '%s' is not auto, tty, none or fd:N", a.how);
 	code = ctl_ctx_new(&m.ctx);
@@ -209,7 +228,9 @@ static int run(struct ctl_args *args)
 	ctl_stop_catch();
 	code = merge_run(&m, &a);
 	code = ctl_close(m.ctx, m.snap, m.operand, code);
-	ctl_stop_reraise();
+	/* A signal that came when all was done already has stopped nothing. */
+	if (code || !is_complete(&m))
+		ctl_stop_reraise();
 	return code;
 }
 
@@ -217,13 +238,11 @@ const struct ctl_verb ctl_verb_merge = {
 	.name = "merge",
 	.operands = "SPEC",
 	.summary = "fold a snapshot back into its origin",
-	.text = "Copies what differs from the store into the origin, newest first, and takes it out of the store: "
-		"afterwards\n"
-		"the origin is as the snapshot was, and the store is empty.  It may be stopped by ^C, SIGTERM, a crash "
-		"or a\n"
-		"power cut at any time: the same command goes on.  Until it is complete the origin by itself is no "
-		"image, and\n"
-		"the stack file says so ('merging = yes').",
+	.text = "Copies what differs from the store into the origin, newest first, and takes it out of the store:\n"
+		"afterwards the origin is as the snapshot was, and the store is empty.  It may be stopped by ^C,\n"
+		"SIGTERM, a crash or a power cut at any time: the same command goes on.  Until it is complete the\n"
+		"origin by itself is no image, and the stack file says so ('merging = yes').  --keep copies, but\n"
+		"takes nothing out of the store.",
 	.example = "blkremap-ctl merge --rate 200M vol.blkr",
 	.opts = opts,
 	.min_operands = 1,

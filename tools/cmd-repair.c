@@ -11,11 +11,13 @@
 #include "spec.h"
 #include "verbs.h"
 
-static const struct ctl_opt opts[] = { { 'o', "output", "NEW", "the file that gets what can be saved; it is made" },
-				       { 'n', "dry-run", NULL, "only tell what would be saved and what would be lost" },
-				       { 'f', "force", NULL, "replace NEW if it is there" },
-				       CTL_OPT_JSON,
-				       { 0 } };
+static const struct ctl_opt opts[] = {
+	{ 'o', "output", "NEW", "the file that gets what can be saved; it is made" },
+	{ 'n', "dry-run", NULL, "only tell what would be saved and what would be lost" },
+	{ 'f', "force", NULL, "replace NEW if it is there" },
+	CTL_OPT_JSON,
+	{ 0 }
+};
 
 struct repair_args {
 	const char *output;
@@ -132,11 +134,10 @@ const struct ctl_verb ctl_verb_repair = {
 	.name = "repair",
 	.operands = "STORE",
 	.summary = "save what can be saved of a damaged or invalidated store",
-	.text = "Makes a new store of what is good in the old one, and names each loss: those places read the origin "
-		"again,\n"
-		"as it is now.  A store that was invalidated because it was full lacks what changed afterwards; nobody "
-		"can\n"
-		"tell what that was.  Exit status: 0 all kept; 1 something lost; 4 nothing can be saved.",
+	.text = "Makes a new store of what is good in the old one, and names each loss: those places read the\n"
+		"origin again, as it is now.  A store that was invalidated because it was full lacks what changed\n"
+		"afterwards; nobody can tell what that was.  Exit status: 0 all kept; 1 something lost; 4 nothing\n"
+		"can be saved.",
 	.example = "blkremap-ctl repair snap.cow -o saved.cow",
 	.opts = opts,
 	.min_operands = 1,

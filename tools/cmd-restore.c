@@ -10,10 +10,12 @@
 #include "verbs.h"
 
 enum { OPT_FORMAT = CTL_ID_OWN };
-static const struct ctl_opt opts[] = { { 'i', "input", "FILE", "the text; '-', and unless said, is standard input" },
-				       { OPT_FORMAT, "format", "F", "text" },
-				       { 'f', "force", NULL, "overwrite a store that is not blank" },
-				       { 0 } };
+static const struct ctl_opt opts[] = {
+	{ 'i', "input", "FILE", "the text; '-', and unless said, is standard input" },
+	{ OPT_FORMAT, "format", "F", "text" },
+	{ 'f', "force", NULL, "overwrite a store that is not blank" },
+	{ 0 }
+};
 
 static int64_t read_fd(void *opaque, void *buf, size_t len)
 {

@@ -8,11 +8,13 @@
 #include "verbs.h"
 
 enum { OPT_DEVICE = CTL_ID_OWN, OPT_BLOCK };
-static const struct ctl_opt opts[] = { { OPT_DEVICE, "device", "SIZE", "size of the device" },
-				       { OPT_BLOCK, "block", "SIZE", "chunk size; 64K unless said" },
-				       { 'b', "bytes", NULL, "print the number of bytes and nothing else" },
-				       CTL_OPT_JSON,
-				       { 0 } };
+static const struct ctl_opt opts[] = {
+	{ OPT_DEVICE, "device", "SIZE", "size of the device" },
+	{ OPT_BLOCK, "block", "SIZE", "chunk size; 64K unless said" },
+	{ 'b', "bytes", NULL, "print the number of bytes and nothing else" },
+	CTL_OPT_JSON,
+	{ 0 }
+};
 
 struct size_args {
 	uint64_t device, block;
@@ -75,9 +77,8 @@ const struct ctl_verb ctl_verb_size = {
 	.name = "size",
 	.operands = "snapshot",
 	.summary = "how large a store must be that can never overflow",
-	.text = "Prints the bytes that a snapshot's store needs when every chunk of its origin is overwritten: all "
-		"chunks, and\n"
-		"the metadata about them.  A smaller store does until that much has been written.",
+	.text = "Prints the bytes that a snapshot's store needs when every chunk of its origin is overwritten:\n"
+		"all chunks, and the metadata about them.  A smaller store does until that much has been written.",
 	.example = "blkremap-ctl size snapshot --device 1G --block 64K",
 	.opts = opts,
 	.min_operands = 1,

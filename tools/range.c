@@ -50,6 +50,15 @@ size_t ctl_run_same(const unsigned char *a, const unsigned char *b, size_t n, si
 	return at;
 }
 
+uint64_t ctl_rate_piece(const struct ctl_rate *rate)
+{
+	uint64_t quarter = rate->bytes_per_s / 4 / 4096 * 4096;
+
+	if (!rate->bytes_per_s || quarter > CTL_PIECE)
+		return CTL_PIECE;
+	return quarter ? quarter : 4096;
+}
+
 void ctl_rate_wait(struct ctl_rate *rate, uint64_t bytes)
 {
 	uint64_t now, due;

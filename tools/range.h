@@ -31,6 +31,8 @@ size_t ctl_run_same(const unsigned char *a, const unsigned char *b, size_t n, si
 struct ctl_rate {
 	uint64_t bytes_per_s, start_ns, moved;
 };
+/* How much to move at a time: CTL_PIECE, or less, so that there are some pieces a second; a multiple of 4096. */
+uint64_t ctl_rate_piece(const struct ctl_rate *rate);
 void ctl_rate_wait(struct ctl_rate *rate, uint64_t bytes);
 
 #endif /* CTL_RANGE_H */

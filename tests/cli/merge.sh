@@ -51,6 +51,26 @@ exits 0 'it is merged' io base.img -c 'read 1M 64k verify=9'
 "$ctl" merge --progress=fd:3 vol.blkr 3>progress >/dev/null 2>.err
 is 'progress on a descriptor' grep -q '^100/100$' progress
 
+# A merge that leaves the store as it is.
+"$ctl" io vol.blkr -c 'write 5M 1M pattern=7' >/dev/null
+"$ctl" copy -f vol.blkr wanted.img >/dev/null
+cp snap.cow before.cow
+env --default-signal=INT "$ctl" merge --keep --rate 500k vol.blkr >.out 2>.err &
+pid=$!
+sleep 1
+kill -INT $pid
+wait $pid
+is '^C ends that, too' test $? -eq 130
+is 'the stack file knows' grep -q '^merging = yes$' vol.blkr
+exits 0 'the snapshot reads as ever' diff -q vol.blkr wanted.img
+exits 0 'merge --keep' merge --keep vol.blkr
+prints '^merged 16 chunks' 'says what it did'
+isnt 'the stack file forgets' grep -q merging vol.blkr
+is 'the store is as before' cmp snap.cow before.cow
+exits 0 'the origin is what the snapshot was' diff -q base.img wanted.img
+exits 0 'and the snapshot is what it was' diff -q vol.blkr wanted.img
+exits 2 'without a stack file it is refused' merge --keep snapshot:origin=base.img,store=snap.cow
+
 chmod 555 .
 if [ "$(id -u)" -ne 0 ]; then
 	"$ctl" io vol.blkr -c 'write 0 4k' >/dev/null
