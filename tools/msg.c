@@ -136,10 +136,11 @@ static void hint_for(const char *operand, int error)
 static int fail_line(const char *operand, int error, const char *text)
 {
 	size_t len = operand ? strlen(operand) : 0;
+	bool begins = !strncmp(text, operand ? operand : "", len) && (text[len] == ':' || text[len] == ' ');
 
 	fflush(stdout);
 	speaker_put();
-	if (len && (strncmp(text, operand, len) || strncmp(text + len, ": ", 2))) {
+	if (len && !begins) {
 		ctl_put(stderr, operand);
 		fputs(*text || error ? ": " : "", stderr);
 	}
