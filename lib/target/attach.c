@@ -235,8 +235,10 @@ static int join(struct br_snapshot *s)
 		s->owned = true;
 		br_dev_get(&s->dev);
 	}
-	if (s->cfg.merging)
+	if (s->cfg.merging) {
 		f->merging = s;
+		atomic_fetch_or(&s->dev.state, BLKREMAP_ST_MERGING);
+	}
 	br_family_recount(f);
 	return 0;
 }
