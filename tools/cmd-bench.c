@@ -40,6 +40,8 @@ struct bench {
 	bool direct, force, print_json;
 	const char *rw, *names[2];
 	struct ctl_lane lanes[2];
+	struct blkremap_ctx *ctx[2]; /* one each: both may be stacks that name their sections alike */
+	struct blkremap_dev *devs[2];
 	unsigned int nr;
 };
 
@@ -184,24 +186,25 @@ static int rounds_run(struct bench *b)
 	return CTL_OK;
 }
 
-static int lane_open(struct bench *b, struct blkremap_ctx *ctx, struct blkremap_dev **dev, unsigned int i)
+static int lane_open(struct bench *b, unsigned int i)
 {
 	uint32_t flags = (b->work.write ? 0 : BLKREMAP_RDONLY) | (b->direct ? BLKREMAP_DIRECT : 0);
-	int r, code = ctl_open(ctx, b->names[i], flags, dev);
+	int r, code = ctl_ctx_new(&b->ctx[i]);
 
+	if (!code)
+		code = ctl_open(b->ctx[i], b->names[i], flags, &b->devs[i]);
 	if (code)
 		return code;
-	r = ctl_lane_open(&b->lanes[i], *dev, &b->work);
+	r = ctl_lane_open(&b->lanes[i], b->devs[i], &b->work);
 	return r < 0 ? ctl_fail_text(b->names[i], r, "%s", b->lanes[i].error) : CTL_OK;
 }
 
-static int bench_run(struct bench *b, struct blkremap_ctx *ctx)
+static int bench_run(struct bench *b)
 {
-	struct blkremap_dev *devs[2] = { NULL, NULL };
 	int code = CTL_OK;
 
 	for (unsigned int i = 0; i < b->nr && !code; i++)
-		code = lane_open(b, ctx, &devs[i], i);
+		code = lane_open(b, i);
 	ctl_stop_catch();
 	if (!code)
 		code = rounds_run(b);
@@ -212,7 +215,7 @@ static int bench_run(struct bench *b, struct blkremap_ctx *ctx)
 		result_print(b);
 	for (unsigned int i = 0; i < b->nr; i++) {
 		ctl_lane_close(&b->lanes[i]);
-		code = ctl_close(NULL, devs[i], b->names[i], code);
+		code = ctl_close(b->ctx[i], b->devs[i], b->names[i], code);
 	}
 	return code;
 }
@@ -220,7 +223,6 @@ static int bench_run(struct bench *b, struct blkremap_ctx *ctx)
 static int run(struct ctl_args *args)
 {
 	static struct bench b;
-	struct blkremap_ctx *ctx = NULL;
 	int code;
 
 	b.work = (struct ctl_workload){ .bs = 4096, .depth = 32, .random = true };
@@ -234,10 +236,7 @@ static int run(struct ctl_args *args)
 		return ctl_usage("--bs: not between 1 and %s", ctl_human(CTL_MAX_BS).s);
 	b.names[0] = args->operands[0];
 	b.nr = b.names[1] ? 2 : 1;
-	code = ctl_ctx_new(&ctx);
-	if (!code)
-		code = bench_run(&b, ctx);
-	code = ctl_close(ctx, NULL, NULL, code);
+	code = bench_run(&b);
 	ctl_stop_reraise();
 	return code;
 }

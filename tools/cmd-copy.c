@@ -35,7 +35,7 @@ enum { ZERO_PIECE = 64 << 20 };
 
 struct copy {
 	const char *src_name, *dst_name;
-	struct blkremap_ctx *ctx;
+	struct blkremap_ctx *ctx, *dst_ctx; /* two: both may be stacks that name their sections alike */
 	struct blkremap_dev *src, *dst; /* dst NULL: standard output */
 	struct ctl_newfile nf; /* path NULL: in place */
 	bool fresh; /* DST reads as zeroes wherever nothing was written */
@@ -130,7 +130,7 @@ static int target_exists(struct copy *c, const struct stat *st)
 		return code;
 	}
 	/* Whoever has it locked, this process included, needs the file that the copy would take the place of. */
-	code = ctl_open(c->ctx, c->dst_name, 0, &c->dst);
+	code = ctl_open(c->dst_ctx, c->dst_name, 0, &c->dst);
 	if (code || !S_ISREG(st->st_mode))
 		return code;
 	code = ctl_close(NULL, c->dst, c->dst_name, CTL_OK);
@@ -145,7 +145,7 @@ static int target_make(struct copy *c)
 
 	if (r < 0)
 		return ctl_fail_text(c->dst_name, r, "cannot be made");
-	r = blkremap_file_open(c->ctx, c->nf.temp, &oo, &c->dst);
+	r = blkremap_file_open(c->dst_ctx, c->nf.temp, &oo, &c->dst);
 	if (r < 0)
 		return ctl_fail(c->dst_name, r);
 	c->fresh = true;
@@ -165,7 +165,7 @@ static int target_open(struct copy *c)
 	}
 	if (!c->force)
 		return ctl_usage("'%s' is overwritten in place: -f is wanted", c->dst_name);
-	return ctl_open(c->ctx, c->dst_name, 0, &c->dst);
+	return ctl_open(c->dst_ctx, c->dst_name, 0, &c->dst);
 }
 
 /* ---- copying ---- */
@@ -343,12 +343,14 @@ static int run(struct ctl_args *args)
 	code = ctl_ctx_new(&c.ctx);
 	if (!code)
 		code = ctl_open(c.ctx, c.src_name, BLKREMAP_RDONLY | c.open_flags, &c.src);
+	if (!code)
+		code = ctl_ctx_new(&c.dst_ctx);
 	ctl_stop_catch();
 	if (!code) {
 		c.bytes = blkremap_dev_size(c.src);
 		code = copy_run(&c);
 	}
-	code = ctl_close(NULL, c.dst, c.dst_name, code);
+	code = ctl_close(c.dst_ctx, c.dst, c.dst_name, code);
 	code = ctl_close(c.ctx, c.src, c.src_name, code);
 	ctl_newfile_end(&c.nf);
 	free(c.buf);

@@ -145,9 +145,12 @@ static void plan_say(const struct create_args *a, const struct plan *p)
 			ctl_human(p->full_bytes).s);
 }
 
+enum { MAX_NAME = 64 }; /* as in struct blkremap_dev_info; what is longer gets a made-up name in messages */
+
 static int store_format(struct blkremap_ctx *ctx, const struct create_args *a, const struct plan *p)
 {
 	struct blkremap_open_opts oo = { .size = sizeof(oo),
+					 .name = strlen(a->store) < MAX_NAME ? a->store : NULL,
 					 .flags = p->make_store ? BLKREMAP_CREATE : 0,
 					 .bytes = p->make_store ? p->store_bytes : 0 };
 	struct blkremap_snapshot_opts so = { .size = sizeof(so),

@@ -34,6 +34,7 @@ enum { MAX_EXTENTS = 256, PER_LINE = 3 };
 /* One of the two devices, and the extent of its map at the place where the comparison is. */
 struct side {
 	const char *operand;
+	struct ctl_layers layers; /* with a context of its own: two stacks may name their sections alike */
 	struct blkremap_dev *dev;
 	uint64_t bytes;
 	struct blkremap_extent x[MAX_EXTENTS];
@@ -42,7 +43,6 @@ struct side {
 };
 
 struct diff {
-	struct ctl_layers layers;
 	struct side a, b;
 	bool quiet, print_json, hex, raw;
 	uint32_t open_flags;
@@ -77,9 +77,9 @@ static int side_seek(struct side *s, uint64_t off, struct blkremap_extent *ret_x
 }
 
 /* The file behind a layer: a section of the stack file, or else the operand or the layer's name itself. */
-static bool layer_stat(struct diff *d, const struct side *s, uint64_t id, struct stat *ret_st)
+static bool layer_stat(struct side *s, uint64_t id, struct stat *ret_st)
 {
-	const struct blkremap_dev_info *info = ctl_layer(&d->layers, id);
+	const struct blkremap_dev_info *info = ctl_layer(&s->layers, id);
 	const char *stack = ctl_spec_stack(s->operand);
 	char *path = NULL;
 	bool found;
@@ -102,7 +102,7 @@ static bool is_same_place(struct diff *d, const struct blkremap_extent *x, const
 
 	if (!x->dev_id || !y->dev_id || off - x->offset + x->at != off - y->offset + y->at)
 		return false;
-	if (!layer_stat(d, &d->a, x->dev_id, &st_x) || !layer_stat(d, &d->b, y->dev_id, &st_y))
+	if (!layer_stat(&d->a, x->dev_id, &st_x) || !layer_stat(&d->b, y->dev_id, &st_y))
 		return false;
 	return st_x.st_dev == st_y.st_dev && st_x.st_ino == st_y.st_ino;
 }
@@ -299,7 +299,9 @@ static int side_open(struct diff *d, struct side *s, const char *operand)
 	int code;
 
 	s->operand = operand;
-	code = ctl_open(d->layers.ctx, operand, BLKREMAP_RDONLY | d->open_flags, &s->dev);
+	code = ctl_ctx_new(&s->layers.ctx);
+	if (!code)
+		code = ctl_open(s->layers.ctx, operand, BLKREMAP_RDONLY | d->open_flags, &s->dev);
 	if (code)
 		return code;
 	s->bytes = blkremap_dev_size(s->dev);
@@ -323,17 +325,15 @@ static int run(struct ctl_args *args)
 		return args->exit_code;
 	if (d.print_json + d.quiet + (d.hex || d.raw) > 1 || (d.hex && d.raw))
 		return ctl_usage("only one of -q, --json, --hex and -H");
-	code = ctl_ctx_new(&d.layers.ctx);
-	if (!code)
-		code = side_open(&d, &d.a, args->operands[0]);
+	code = side_open(&d, &d.a, args->operands[0]);
 	if (!code)
 		code = side_open(&d, &d.b, args->operands[1]);
 	if (!code)
 		code = diff_run(&d);
 	free(d.a.buf);
 	free(d.b.buf);
-	code = ctl_close(NULL, d.b.dev, d.b.operand, code);
-	return ctl_close(d.layers.ctx, d.a.dev, d.a.operand, code);
+	code = ctl_close(d.b.layers.ctx, d.b.dev, d.b.operand, code);
+	return ctl_close(d.a.layers.ctx, d.a.dev, d.a.operand, code);
 }
 
 const struct ctl_verb ctl_verb_diff = {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -239,6 +240,8 @@ static int dm_status_print(struct blkremap_dev *dev, const struct layer *top, co
 
 	if (r < 0)
 		return ctl_fail(operand, r);
+	if (!r)
+		return ctl_fail_text(operand, -EOPNOTSUPP, "a device of type %s has no status line", top->info.type);
 	ctl_say(stdout, "0 %" PRIu64 " %s %s", top->info.bytes / 512, kernel_type(&top->info), words);
 	return CTL_OK;
 }

@@ -72,13 +72,19 @@ static unsigned int state_index(const char *state)
 	return i;
 }
 
+/* A hole has a place where it would be, but nothing is there. */
+static bool is_somewhere(const struct blkremap_extent *x)
+{
+	return x->dev_id && !(x->kind & BLKREMAP_EXT_HOLE);
+}
+
 static void extent_json(struct map *m, const struct blkremap_extent *x, const char *state)
 {
 	ctl_json_object(&m->json, NULL);
 	ctl_json_u64(&m->json, "offset", x->offset);
 	ctl_json_u64(&m->json, "length", x->length);
 	ctl_json_string(&m->json, "state", state);
-	if (x->dev_id) {
+	if (is_somewhere(x)) {
 		ctl_json_string(&m->json, "layer", ctl_layer(&m->layers, x->dev_id)->name);
 		ctl_json_u64(&m->json, "at", x->at);
 	}
@@ -88,11 +94,11 @@ static void extent_json(struct map *m, const struct blkremap_extent *x, const ch
 static void extent_row(struct map *m, const struct blkremap_extent *x, const char *state)
 {
 	char offset[24], length[24], at[24] = "-";
-	const char *layer = x->dev_id ? ctl_layer(&m->layers, x->dev_id)->name : "-";
+	const char *layer = is_somewhere(x) ? ctl_layer(&m->layers, x->dev_id)->name : "-";
 
 	snprintf(offset, sizeof(offset), m->bytes ? "%" PRIu64 : "0x%08" PRIx64, x->offset);
 	snprintf(length, sizeof(length), m->bytes ? "%" PRIu64 : "0x%08" PRIx64, x->length);
-	if (x->dev_id)
+	if (is_somewhere(x))
 		snprintf(at, sizeof(at), m->bytes ? "%" PRIu64 : "0x%08" PRIx64, x->at);
 	ctl_table_row(&m->table, (const char *const[]){ offset, length, state, layer, at });
 }

@@ -41,6 +41,7 @@ struct merge {
 	struct blkremap_job_status status;
 	struct ctl_progress progress;
 	char origin[64]; /* its name */
+	bool live; /* it is of type origin: other snapshots may stand on it */
 	uint64_t chunks, chunk_bytes;
 };
 
@@ -63,15 +64,17 @@ static int parse(struct ctl_args *args, struct merge_args *a)
 
 /* ---- what is to be merged ---- */
 
-static void origin_name(struct merge *m)
+static void origin_look(struct merge *m)
 {
 	struct ctl_layers layers = { .ctx = m->ctx };
 	uint64_t ids[4];
 	uint32_t n = 0;
 
 	snprintf(m->origin, sizeof(m->origin), "the origin");
-	if (blkremap_dev_list(m->ctx, BLKREMAP_LIST_LOWER, m->snap, ids, 4, &n) == 0 && n)
-		snprintf(m->origin, sizeof(m->origin), "%s", ctl_layer(&layers, ids[0])->name);
+	if (blkremap_dev_list(m->ctx, BLKREMAP_LIST_LOWER, m->snap, ids, 4, &n) < 0 || !n)
+		return;
+	snprintf(m->origin, sizeof(m->origin), "%s", ctl_layer(&layers, ids[0])->name);
+	m->live = !strcmp(ctl_layer(&layers, ids[0])->type, "origin");
 }
 
 static int snapshot_look(struct merge *m)
@@ -88,7 +91,7 @@ static int snapshot_look(struct merge *m)
 		return ctl_fail_text(m->operand, 0, "is of type %s; only a snapshot can be merged", info.type);
 	m->chunk_bytes = info.block_bytes;
 	m->chunks = (status.store_used - status.store_meta) / info.block_bytes;
-	origin_name(m);
+	origin_look(m);
 	return CTL_OK;
 }
 
@@ -97,8 +100,6 @@ static void plan_say(const struct merge *m, const char *verb)
 	ctl_say(stdout, "%s %s chunk%s (%s) into %s", verb, ctl_thousands(m->chunks).s, m->chunks == 1 ? "" : "s",
 		ctl_human(m->chunks * m->chunk_bytes).s, m->origin);
 }
-
-/* ---- the merge ---- */
 
 /* Until the job has ended.  A signal asks it once to stop, which commits what it has done. */
 static int job_wait(struct merge *m)
@@ -122,21 +123,49 @@ static int job_wait(struct merge *m)
 	return CTL_OK;
 }
 
-static int stack_mark(const struct merge *m, bool merging)
+/* ---- the mark ---- */
+
+/* @ret_changed: the file did not say so before. */
+static int stack_mark(const struct merge *m, bool *ret_changed)
 {
-	int r = m->stack ? ctl_stack_merging(m->stack, merging) : 0;
+	int r = m->stack ? ctl_stack_merging(m->stack, true) : 0;
 
 	if (r < 0)
-		return ctl_fail_text(m->stack, r,
-				     merging ? "cannot be marked as merging, so nothing was merged"
-					     : "the merge is complete, but its mark could not be removed");
+		return ctl_fail_text(m->stack, r, "cannot be marked as merging, so nothing was merged");
+	*ret_changed = r > 0;
 	return CTL_OK;
 }
 
+static int stack_unmark(const struct merge *m, const char *sentence, int code)
+{
+	int r = m->stack ? ctl_stack_merging(m->stack, false) : 0;
+
+	return r < 0 ? ctl_fail_text(m->stack, r, "%s", sentence) : code;
+}
+
+/* With its base writable, which only a snapshot that is being merged has. */
+static int snapshot_open(struct merge *m)
+{
+	char *spec = ctl_spec_merging(m->operand);
+	int code;
+
+	if (!spec)
+		return ctl_fail_text(m->operand, -ENOMEM, "no memory");
+	code = ctl_open_spec(m->ctx, spec, m->operand, 0, &m->snap);
+	free(spec);
+	return code;
+}
+
+/* ---- the merge ---- */
+
 static int keep_do(struct merge *m, uint64_t rate)
 {
-	struct ctl_keep keep = { .ctx = m->ctx, .snap = m->snap, .stack = m->stack, .origin = m->origin,
-				 .progress = &m->progress, .rate = { .bytes_per_s = rate } };
+	struct ctl_keep keep = { .ctx = m->ctx,
+				 .snap = m->snap,
+				 .stack = m->stack,
+				 .origin = m->origin,
+				 .progress = &m->progress,
+				 .rate = { .bytes_per_s = rate } };
 	int code = ctl_keep_run(&keep);
 
 	ctl_progress_end(&m->progress);
@@ -178,7 +207,7 @@ static int merge_end(struct merge *m, int code, uint64_t begin)
 			 ctl_percent(m->status.done, m->status.total, 1).s);
 		return CTL_FAILED;
 	}
-	code = stack_mark(m, false);
+	code = stack_unmark(m, "the merge is complete, but its mark could not be removed", CTL_OK);
 	if (code)
 		return code;
 	ctl_say(stdout, "merged %s chunk%s (%s) into %s in %s", ctl_thousands(m->chunks).s, m->chunks == 1 ? "" : "s",
@@ -186,13 +215,27 @@ static int merge_end(struct merge *m, int code, uint64_t begin)
 	return CTL_OK;
 }
 
-static int merge_run(struct merge *m, const struct merge_args *a)
+/* What is there, without touching it. */
+static int merge_plan(struct merge *m, bool keep)
 {
-	uint64_t begin = ctl_now_ns();
-	int code = ctl_open(m->ctx, m->operand, a->dry ? BLKREMAP_RDONLY : 0, &m->snap);
+	int code = ctl_open(m->ctx, m->operand, BLKREMAP_RDONLY, &m->snap);
 
 	if (!code)
 		code = snapshot_look(m);
+	if (!code && keep && m->live)
+		code = ctl_fail_text(m->operand, 0, "--keep: %s is an origin, whose other snapshots it would not protect",
+				     m->origin);
+	code = ctl_close(NULL, m->snap, m->operand, code);
+	m->snap = NULL;
+	return code;
+}
+
+static int merge_run(struct merge *m, const struct merge_args *a)
+{
+	uint64_t begin = ctl_now_ns();
+	bool marked = false;
+	int code = merge_plan(m, a->keep);
+
 	if (code)
 		return code;
 	if (a->dry) {
@@ -202,9 +245,14 @@ static int merge_run(struct merge *m, const struct merge_args *a)
 	if (!m->stack && m->chunks)
 		ctl_note("%s: no stack file records this merge: until it is complete, %s alone is no image", m->operand,
 			 m->origin);
-	code = stack_mark(m, true);
-	if (!code)
-		code = a->keep ? keep_do(m, a->rate) : merge_do(m, a->rate);
+	code = stack_mark(m, &marked);
+	if (code)
+		return code;
+	code = snapshot_open(m);
+	/* Nothing has been copied: what was not marked before need not be marked now. */
+	if (code)
+		return marked ? stack_unmark(m, "the mark could not be removed", code) : code;
+	code = a->keep ? keep_do(m, a->rate) : merge_do(m, a->rate);
 	return merge_end(m, code, begin);
 }
 

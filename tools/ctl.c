@@ -39,6 +39,7 @@ int main(int argc, char **argv)
 
 	if (standard_fds_fill() < 0)
 		return CTL_FAILED;
+	setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* whole lines, also when several write to one terminal */
 	if (argc < 2)
 		return ctl_usage("no verb given");
 	name = argv[1];

@@ -89,6 +89,9 @@ void ctl_help_all(void);
  * else goes to the library as it is.  0, or an exit code after the error has been printed.
  */
 int ctl_open(struct blkremap_ctx *ctx, const char *operand, uint32_t flags, struct blkremap_dev **ret_dev);
+/* The same by a spec that was made of the operand. */
+int ctl_open_spec(struct blkremap_ctx *ctx, const char *spec, const char *operand, uint32_t flags,
+		  struct blkremap_dev **ret_dev);
 int ctl_ctx_new(struct blkremap_ctx **ret_ctx);
 /* Close and free what is not NULL.  Takes the exit code so far, and returns a worse one if closing itself failed. */
 int ctl_close(struct blkremap_ctx *ctx, struct blkremap_dev *dev, const char *operand, int exit_code);

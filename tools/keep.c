@@ -56,23 +56,11 @@ static int all_fold(struct ctl_keep *k)
 	return r < 0 ? ctl_fail(k->stack, r) : CTL_OK;
 }
 
-/* A live origin: writing through it is what it is for; all that is overwritten has been copied out already. */
-static int live_origin_open(struct ctl_keep *k)
-{
-	uint64_t ids[2];
-	uint32_t n = 0;
-	int r = blkremap_dev_list(k->ctx, BLKREMAP_LIST_LOWER, k->snap, ids, 2, &n);
-
-	if (r == 0)
-		r = n ? blkremap_dev_get(k->ctx, ids[0], &k->to) : -ENODEV;
-	return r < 0 ? ctl_fail(k->stack, r) : CTL_OK;
-}
-
 /*
- * A base that nobody writes is claimed by its snapshots, so it is opened once more, in a context of its own.  The lock
- * against other processes is held by the snapshot's open, hence none is taken.
+ * The base is claimed by the snapshot, so it is opened once more, in a context of its own.  The lock against other
+ * processes is held by the snapshot's open, hence none is taken.
  */
-static int plain_base_open(struct ctl_keep *k, struct blkremap_ctx *own)
+static int base_open(struct ctl_keep *k, struct blkremap_ctx *own)
 {
 	size_t len = strcspn(k->stack, "#");
 	char *name;
@@ -85,16 +73,6 @@ static int plain_base_open(struct ctl_keep *k, struct blkremap_ctx *own)
 	return code;
 }
 
-static bool origin_is_live(struct ctl_keep *k)
-{
-	struct ctl_layers layers = { .ctx = k->ctx };
-	uint64_t ids[2];
-	uint32_t n = 0;
-
-	return blkremap_dev_list(k->ctx, BLKREMAP_LIST_LOWER, k->snap, ids, 2, &n) == 0 && n &&
-	       !strcmp(ctl_layer(&layers, ids[0])->type, "origin");
-}
-
 int ctl_keep_run(struct ctl_keep *k)
 {
 	struct blkremap_ctx *own = NULL;
@@ -103,13 +81,9 @@ int ctl_keep_run(struct ctl_keep *k)
 	k->buf = ctl_buffer_new(CTL_PIECE);
 	if (!k->buf)
 		return ctl_fail_text(k->stack, -ENOMEM, "no memory for a buffer");
-	if (origin_is_live(k)) {
-		code = live_origin_open(k);
-	} else {
-		code = ctl_ctx_new(&own);
-		if (!code)
-			code = plain_base_open(k, own);
-	}
+	code = ctl_ctx_new(&own);
+	if (!code)
+		code = base_open(k, own);
 	if (!code)
 		code = all_fold(k);
 	free(k->buf);

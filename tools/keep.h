@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Merging that leaves the store as it is: what the snapshot has in its store is written over the origin, and stays in
- * the store as well.  The snapshot reads the same before, meanwhile and afterwards, so doing it again from the beginning
- * is all that a crash asks for.
+ * the store as well.  The snapshot reads the same before, meanwhile and afterwards, so doing it again from the
+ * beginning is all that a crash asks for.
  *
  *	struct ctl_keep keep = { .ctx = ctx, .snap = snap, .stack = "vol.blkr", .origin = "base", .progress = &p };
  *
@@ -21,7 +21,7 @@ struct ctl_keep {
 	struct blkremap_ctx *ctx;
 	struct blkremap_dev *snap; /* open for writing: nobody else has either file */
 	const char *stack; /* "FILE" or "FILE#SECTION" */
-	const char *origin; /* the name of the origin's section */
+	const char *origin; /* the name of its section: a plain device, not one of type origin */
 	struct ctl_progress *progress;
 	struct ctl_rate rate;
 	uint64_t done, total; /* bytes; total is known after a run that was not stopped */

@@ -36,17 +36,28 @@ static void tail_note(const char *operand, struct blkremap_dev *dev)
 			 (unsigned int)((uint64_t)st.st_size - bytes));
 }
 
-int ctl_open(struct blkremap_ctx *ctx, const char *operand, uint32_t flags, struct blkremap_dev **ret_dev)
+int ctl_open_spec(struct blkremap_ctx *ctx, const char *spec, const char *operand, uint32_t flags,
+		  struct blkremap_dev **ret_dev)
 {
 	struct blkremap_open_opts opts = { .size = sizeof(opts), .flags = flags };
-	char *spec = ctl_spec(operand);
-	int r = spec ? blkremap_open(ctx, spec, &opts, ret_dev) : -ENOMEM;
+	int r = blkremap_open(ctx, spec, &opts, ret_dev);
 
-	free(spec);
 	if (r < 0)
 		return ctl_fail(operand, r);
 	tail_note(operand, *ret_dev);
 	return CTL_OK;
+}
+
+int ctl_open(struct blkremap_ctx *ctx, const char *operand, uint32_t flags, struct blkremap_dev **ret_dev)
+{
+	char *spec = ctl_spec(operand);
+	int code;
+
+	if (!spec)
+		return ctl_fail_text(operand, -ENOMEM, "no memory");
+	code = ctl_open_spec(ctx, spec, operand, flags, ret_dev);
+	free(spec);
+	return code;
 }
 
 int ctl_close(struct blkremap_ctx *ctx, struct blkremap_dev *dev, const char *operand, int exit_code)

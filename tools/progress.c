@@ -104,7 +104,9 @@ void ctl_progress_show(struct ctl_progress *p, uint64_t done, uint64_t total)
 
 void ctl_progress_end(struct ctl_progress *p)
 {
-	if (p->drawn)
+	if (p->drawn) {
 		fputs("\r\033[K", stderr);
+		fflush(stderr);
+	}
 	p->drawn = false;
 }

@@ -62,3 +62,19 @@ char *ctl_spec(const char *operand)
 		return strdup(operand);
 	return asprintf(&spec, "@%s", stack) < 0 ? NULL : spec;
 }
+
+char *ctl_spec_merging(const char *operand)
+{
+	static const char word[] = " snapshot ";
+	const char *at = strstr(operand, word);
+	char *spec;
+	int n;
+
+	if (is_table(operand) && at)
+		n = asprintf(&spec, "%.*s snapshot-merge %s", (int)(at - operand), operand, at + strlen(word));
+	else if (has_type(operand) && !strstr(operand, "merging="))
+		n = asprintf(&spec, "%s,merging=yes", operand);
+	else
+		return ctl_spec(operand);
+	return n < 0 ? NULL : spec;
+}

@@ -18,5 +18,10 @@ bool ctl_spec_is_path(const char *operand);
 const char *ctl_spec_stack(const char *operand);
 /* What to hand to the library, to be freed; NULL: no memory. */
 char *ctl_spec(const char *operand);
+/*
+ * The same, for a snapshot that is going to be merged: a spec gets ",merging=yes", a table line says "snapshot-merge".
+ * A stack file has a line of its own for it, see ctl_stack_merging().
+ */
+char *ctl_spec_merging(const char *operand);
 
 #endif /* CTL_SPEC_H */

@@ -10,7 +10,7 @@ isnt 'makes no store' test -e snap.cow
 isnt 'makes no stack file' test -e vol.blkr
 
 exits 0 'create' create snapshot --origin base.img --store snap.cow -o vol.blkr
-prints '^snap.cow: snapshot of base.img \(8.0 MiB\), 64.0 KiB chunks, 128 chunks, store may grow to 8.2 MiB' 'tells the layout'
+prints '^snap.cow: snapshot of base.img \(8.0 MiB\), 64.0 KiB chunks, 128 chunks, store may grow to 8.1 MiB' 'tells the layout'
 prints "^vol.blkr: written; try 'blkremap-ctl info vol.blkr'" 'and what to do next'
 silent 'nothing else'
 is 'the store is for its owner alone' test "$(stat -c %a snap.cow)" = 600
@@ -25,7 +25,7 @@ one_error 'in one line and a hint'
 says 'hint: -f' 'which names -f'
 exits 3 'a stack file that is there is refused' create snapshot --origin base.img --store other.cow -o vol.blkr
 isnt 'before a store is made' test -e other.cow
-untouched snap.cow vol.blkr base.img
+intact snap.cow vol.blkr base.img
 exits 0 '-f overwrites both' create snapshot --origin base.img --store snap.cow -o vol.blkr -f
 exits 0 'and they work' info vol.blkr
 

@@ -3,6 +3,7 @@
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
 make_snapshot 8M
+truncate -s 2M other.img
 remember base.img
 
 exits 0 'write, flush, read back' io vol.blkr -c 'write 0 64k pattern=0xa5' -c flush -c 'read 0 64k verify=0xa5'
@@ -15,7 +16,9 @@ prints '^read at 0x00000000: 0xa5, expected 0xa6' 'says where'
 exits 0 'what came after was not done' io vol.blkr -c 'read 0 4k verify=0xa5'
 exits 0 'the default pattern' io vol.blkr -c 'write 1M 4k' -c 'read 1M 4k verify=0xcd'
 exits 0 'zeroes' io vol.blkr -c 'zero 1M 4k' -c 'read 1M 4k verify=0' -c 'zero 0 4k unmap' -c 'read 0 4k verify=0'
-exits 0 'discard' io vol.blkr -c 'discard 1M 64k'
+exits 0 'discard of a file' io other.img -c 'write 1M 64k' -c 'discard 1M 64k' -c 'read 1M 64k verify=0'
+exits 3 'discard of a snapshot, which knows none' io vol.blkr -c 'discard 1M 64k'
+one_error 'says so in one line'
 exits 0 'a durable write' io vol.blkr -c 'write 0x200000 1M pattern=7 fua' -c 'read 2M 1M verify=7'
 untouched base.img
 

@@ -86,7 +86,11 @@ sum_of() {
 	stat -c '%s %y' "$1"
 }
 remember() {
-	for file in "$@"; do sum_of "$file" >"$work/.sum.$(basename "$file")"; done
+	for file in "$@"; do
+		base=$(basename "$file")
+		sum_of "$file" >"$work/.sum.$base"
+		cksum <"$file" >"$work/.cksum.$base"
+	done
 }
 untouched() {
 	for file in "$@"; do
@@ -96,6 +100,18 @@ untouched() {
 		}
 	done
 	pass "untouched: $*"
+}
+
+# The same for what was opened for writing and then refused: content and size, but not the time.
+intact() {
+	for file in "$@"; do
+		base=$(basename "$file")
+		cksum <"$file" | cmp -s - "$work/.cksum.$base" || {
+			fail "$file is intact"
+			return
+		}
+	done
+	pass "intact: $*"
 }
 
 # A base of so many bytes with something at its beginning and in its middle, and a snapshot of it.
