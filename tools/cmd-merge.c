@@ -223,7 +223,7 @@ static int merge_plan(struct merge *m, bool keep)
 	if (!code)
 		code = snapshot_look(m);
 	if (!code && keep && m->live)
-		code = ctl_fail_text(m->operand, 0, "--keep: %s is an origin, whose other snapshots it would not protect",
+		code = ctl_fail_text(m->operand, 0, "--keep would not protect other snapshots of the origin %s",
 				     m->origin);
 	code = ctl_close(NULL, m->snap, m->operand, code);
 	m->snap = NULL;
