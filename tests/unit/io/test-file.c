@@ -259,6 +259,84 @@ static void requests_that_wait_for_a_place_are_served_in_order(void **state)
 	close_world();
 }
 
+/* ---- several queues ----------------------------------------------------------------------------------------------------- */
+
+enum { QUEUES = 3, ROUNDS = 40, BATCH = 16, EACH_BYTES = 4096 };
+
+struct worker {
+	pthread_t thread;
+	unsigned nr, done;
+	struct br_req reqs[BATCH];
+	unsigned char data[BATCH][EACH_BYTES], got[BATCH][EACH_BYTES];
+	struct iovec iov[BATCH];
+	bool right;
+};
+
+static void count_for_worker(struct br_req *req)
+{
+	struct worker *k = req->priv;
+
+	k->right &= req->result == 0;
+	k->done++;
+}
+
+static bool batch_done(void *arg)
+{
+	return ((struct worker *)arg)->done == BATCH;
+}
+
+/* Each worker has every third block to itself. */
+static void run_batch(struct worker *k, struct br_queue *q, struct br_chan *chan, uint32_t op)
+{
+	k->done = 0;
+	for (unsigned i = 0; i < BATCH; i++) {
+		k->iov[i] = (struct iovec){ op == BR_READ ? k->got[i] : k->data[i], EACH_BYTES };
+		k->reqs[i] = (struct br_req){ .op = op, .offset = (uint64_t)(i * QUEUES + k->nr) * EACH_BYTES,
+					      .length = EACH_BYTES, .iov = &k->iov[i], .iovcnt = 1, .priv = k,
+					      .done = count_for_worker };
+		br_submit(chan, &k->reqs[i]);
+	}
+	k->right &= br_block(&w.ctx, q, batch_done, k, br_now(&br_env_posix) + 20000000000u);
+}
+
+static void *work_on_own_queue(void *arg)
+{
+	struct worker *k = arg;
+	struct br_queue q = { .ctx = NULL };
+	struct br_chan *chan;
+
+	k->right = br_queue_init(&q, &w.ctx, false) == 0 && br_queue_enter(&q) == 0 && br_chan_get(&q, w.dev, &chan) == 0;
+	for (unsigned round = 0; k->right && round < ROUNDS; round++) {
+		fill(k->data[0], sizeof(k->data), round * QUEUES + k->nr);
+		run_batch(k, &q, chan, BR_WRITE);
+		run_batch(k, &q, chan, BR_READ);
+		k->right &= memcmp(k->data, k->got, sizeof(k->data)) == 0;
+	}
+	br_chan_put(chan);
+	br_queue_leave(&q);
+	br_queue_done(&q);
+	return NULL;
+}
+
+static void queues_of_several_threads_do_not_disturb_each_other(void **state)
+{
+	static struct worker workers[QUEUES];
+
+	(void)state;
+	for_each_way(BYTES, 0) {
+		for (unsigned i = 0; i < QUEUES; i++) {
+			workers[i].nr = i;
+			assert_int_equal(pthread_create(&workers[i].thread, NULL, work_on_own_queue, &workers[i]), 0);
+		}
+		for (unsigned i = 0; i < QUEUES; i++)
+			pthread_join(workers[i].thread, NULL);
+		for (unsigned i = 0; i < QUEUES; i++)
+			assert_true(workers[i].right);
+	}
+}
+
+/* ---- limits ------------------------------------------------------------------------------------------------------------- */
+
 /* Four times the places of a source, and half of them bounced through sixteen buffers. */
 static void more_requests_than_places_all_complete(void **state)
 {
@@ -744,6 +822,7 @@ int main(void)
 		cmocka_unit_test(a_slice_of_many_vectors_moves_the_bytes_of_the_slice_alone),
 		cmocka_unit_test(vectors_of_odd_lengths_at_even_addresses_move_as_they_should),
 		cmocka_unit_test(requests_that_wait_for_a_place_are_served_in_order),
+		cmocka_unit_test(queues_of_several_threads_do_not_disturb_each_other),
 		cmocka_unit_test(more_requests_than_places_all_complete),
 		cmocka_unit_test(a_flush_completes_in_every_way),
 		cmocka_unit_test(fua_works_where_neither_dsync_nor_fdsync_does),
