@@ -68,6 +68,17 @@ static inline void name_file(struct world *x)
 	unlink(x->path);
 }
 
+/* Open and close again. */
+static inline int try_open(const struct br_file_opts *o)
+{
+	struct br_dev *dev;
+	int r = br_file_open(&w.ctx, o, &dev);
+
+	if (r == 0)
+		assert_int_equal(br_dev_put(dev), 0);
+	return r;
+}
+
 /* False: this file system has no direct I/O; nothing is open then. */
 static inline bool open_world(const struct way *way, uint64_t bytes, uint64_t max_grow)
 {
