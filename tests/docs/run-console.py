@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""run-console.py [--show] [--build BUILD] FILE.md FOLDER: run the ```console blocks of a document and compare what comes out.
+"""run-console.py [OPTION...] FILE.md FOLDER: run the ```console blocks of a document and compare what comes out.
 
-Lines that begin with "$ " are commands, with "> " their continuations; what follows is what they print, on stdout and stderr.
-In it "..." stands for anything within a line, and a line "..." for any lines.  All commands run in FOLDER, one after
-another, so later blocks may use what earlier ones have made.
+Lines that begin with "$ " are commands, with "> " their continuations; what follows is what they print, on stdout and
+stderr.  In it "..." stands for anything within a line, and a line "..." for any lines.  All commands run in FOLDER, one
+after another, so later blocks may use what earlier ones have made.  FOLDER is emptied first, if it is one of ours.
 
-Without --show each block is a TAP test.  With it, as tools/demo does, commands and their real output are printed.  With
---build, programs and the library are those of a build folder, not installed ones.  FOLDER is made if it is not there.
+Each block is a TAP test.
+  --show                   print commands and their real output instead, as tools/demo does
+  --build BUILD            programs and the library are those of a build folder, not installed ones
+  --need PROGRAM:PACKAGE   without the program: skip (77), naming the package
 """
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -31,7 +34,7 @@ def blocks(text):
             steps = None
         elif line.startswith('$ '):
             steps.append(Step(line[2:], number))
-        elif line.startswith('> ') and steps and not steps[-1].expected:
+        elif (line.startswith('> ') or line == '>') and steps and not steps[-1].expected:
             steps[-1].command += '\n' + line[2:]
         elif steps:
             steps[-1].expected.append(line)
@@ -49,8 +52,8 @@ def pattern(lines):
 
 
 def run(command, folder):
-    done = subprocess.run(['sh', '-c', command], cwd=folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, errors='replace')
+    done = subprocess.run(['sh', '-c', command], cwd=folder, text=True, errors='replace', stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     out = done.stdout
     return out if not out or out.endswith('\n') else out + '\n'
 
@@ -74,10 +77,27 @@ def first_difference(steps, folder, show):
     return ''
 
 
+def make_empty(folder):
+    """Only what an earlier run has made is removed."""
+    mark = os.path.join(folder, '.console')
+    if os.path.exists(mark):
+        shutil.rmtree(folder)
+    os.makedirs(folder, exist_ok=True)
+    open(mark, 'w', encoding='ascii').close()
+
+
+def skip_without(needs):
+    for need in needs:
+        program, package = need.split(':')
+        if not shutil.which(program):
+            print(f'no {program}; apt-get install {package}')
+            sys.exit(77)
+
+
 def use_build(folder):
-    """What `meson devenv` would set, and where Debian has mke2fs and e2fsck."""
+    """What `meson devenv` would set."""
     folder = os.path.abspath(folder)
-    os.environ['PATH'] = f'{folder}/tools:{folder}/doc/examples:{os.environ["PATH"]}:/usr/sbin:/sbin'
+    os.environ['PATH'] = f'{folder}/tools:{folder}/doc/examples:{os.environ["PATH"]}'
     os.environ['LD_LIBRARY_PATH'] = f'{folder}/lib'
     os.environ['PKG_CONFIG_PATH'] = f'{folder}/meson-uninstalled'
 
@@ -102,13 +122,16 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--show', action='store_true')
     parser.add_argument('--build')
+    parser.add_argument('--need', action='append', default=[])
     parser.add_argument('document')
     parser.add_argument('folder')
     options = parser.parse_args()
-    os.makedirs(options.folder, exist_ok=True)
     os.environ.update(LC_ALL='C.UTF-8', SOURCE=os.path.dirname(os.path.abspath(options.document)))
+    os.environ['PATH'] += ':/usr/sbin:/sbin'                 # where Debian has mke2fs and e2fsck
     if options.build:
         use_build(options.build)
+    skip_without(options.need)
+    make_empty(options.folder)
     return 1 if run_blocks(options.document, options.folder, options.show) else 0
 
 

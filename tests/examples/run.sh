@@ -3,7 +3,7 @@
 # run.sh NAME PROGRAM: run an example on small images of its own and look at what it says.
 set -eu
 name=$1
-program=$2
+program=$(realpath "$2")
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cd "$place"
