@@ -6,7 +6,8 @@ import sys
 
 from style import Report, code_only, read, walk
 
-# The first two of all functions of lib, tools and bench together; the number of parameters there, too.
+# The first two of all functions of lib, tools and bench together; the number of parameters there, too (not of public
+# calls, whose shape is a contract).
 MEDIAN, P95, LONGEST, FILE_LINES = 12, 45, 80, 800
 PARAMETERS, DEPTH = 6, 4                    # the body itself is depth 1, so three blocks inside one another
 HEAD = re.compile(r'\b(\w+)\s*\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)\s*\{')
@@ -69,7 +70,7 @@ def check_file(report, root, path, shipped):
     for f in found:
         if f.lines > LONGEST:
             report.complain(f, f'{f.lines} lines, at most {LONGEST}')
-        if shipped and f.parameters > PARAMETERS:
+        if shipped and f.parameters > PARAMETERS and not f.name.startswith('blkremap_'):
             report.complain(f, f'{f.parameters} parameters, at most {PARAMETERS}')
         if f.depth > DEPTH:
             report.complain(f, f'{f.depth - 1} blocks inside one another, at most {DEPTH - 1}')
