@@ -50,7 +50,8 @@ void br_extable_prefetch(const struct br_extable *t, uint64_t old_chunk);
 
 /*
  * Promise room for @n_more inserts, on top of what was promised before and not used.  Each insert uses up one, if there
- * is one.  -ENOMEM: no memory, or beyond the bound; nothing was promised.
+ * is one.  For requests in flight; who loads a store inserts without a promise, for the memory that a million unknown
+ * chunks may need is twice what they will.  -ENOMEM: no memory, or beyond the bound; nothing was promised.
  */
 int br_extable_reserve(struct br_extable *t, uint64_t n_more);
 /* Give back promises that will not be used: the copy has failed. */
