@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The writer's side of the directory.  What readers may meet while a group grows: its old pages, complete and unchanged,
- * until a cell names the new one, which is complete by then.  A page that is given back changes only after every cell
- * that named it has, so whoever has read anything new of it finds another word in the cell.
+ * The writer's side of the directory.  What readers may meet while a group grows: its old pages, complete and
+ * unchanged, until a cell names the new one, which is complete by then.  A page that is given back changes only after
+ * every cell that named it has, so whoever has read anything new of it finds another word in the cell.
  */
 #include "remap/extable-dir.h"
 
@@ -13,9 +13,9 @@
 #include <string.h>
 
 enum {
-	/* Used slots at which a page is full, 84 %: beyond that look-ups of what is not there see two lines and more. */
+	/* Used slots at which a page is full, 84 %: beyond that a look-up of what is not there sees two lines and more */
 	FULL = BR_EXPAGE_LINES * BR_EXLINE_SLOTS * 84 / 100,
-	/* Slots for each 32 cells: seven pages take 4,700 at least, so none of these groups comes to split unforeseen. */
+	/* Slots for each 32 cells: seven pages take 4,700 at least, so none of these groups splits unforeseen */
 	SLOTS_PER_GROUP = 3600,
 	NEAR_SPLIT = 6			/* pages */
 };
@@ -35,7 +35,7 @@ static struct br_exdir *dir_of(const struct br_extree *tree)
 	return atomic_load_explicit(&tree->dir, memory_order_relaxed);
 }
 
-/* ---- the directory itself ------------------------------------------------------------------------------------------- */
+/* ---- the directory itself ---------------------------------------------------------------------------------------- */
 
 static size_t dir_bytes(uint32_t bits)
 {
@@ -130,7 +130,7 @@ void br_extree_done(struct br_extree *tree, struct br_expool *pool)
 	tree->wants_cells = false;
 }
 
-/* ---- groups --------------------------------------------------------------------------------------------------------- */
+/* ---- groups ------------------------------------------------------------------------------------------------------ */
 
 /* A group, as found by one of its cells. */
 struct group {
@@ -150,8 +150,8 @@ static struct group group_of(const struct br_extree *tree, uint64_t cell)
 }
 
 /*
- * The pages of a group share its cells as evenly as can be: which page has a cell, and which cell a page has first.  When
- * the directory doubles the pages stay as they are, so that it is the cells of the last copy that count.
+ * The pages of a group share its cells as evenly as can be: which page has a cell, and which cell a page has first.
+ * When the directory doubles the pages stay as they are, so that it is the cells of the last copy that count.
  */
 static unsigned page_of_cell(const struct group *g, uint64_t cell, unsigned nr_pages, unsigned grain)
 {
@@ -165,9 +165,10 @@ static unsigned page_now(const struct group *g, uint64_t cell)
 
 static struct br_expage *nth_page(const struct group *g, unsigned n)
 {
-	uint64_t first = (((uint64_t)n << g->its->grain) + g->its->pages - 1) / g->its->pages << (g->span - g->its->grain);
+	uint64_t first = (((uint64_t)n << g->its->grain) + g->its->pages - 1) / g->its->pages;
+	uint64_t cell = g->start + (first << (g->span - g->its->grain));
 
-	return br_excell_page(atomic_load_explicit(&g->dir->cells[g->start + first], memory_order_relaxed));
+	return br_excell_page(atomic_load_explicit(&g->dir->cells[cell], memory_order_relaxed));
 }
 
 static void set_cell(const struct group *g, uint64_t cell, struct br_expage *page)
@@ -177,7 +178,7 @@ static void set_cell(const struct group *g, uint64_t cell, struct br_expage *pag
 	atomic_store(&g->dir->cells[cell], (uintptr_t)page | count % BR_EXPAGE_BYTES);
 }
 
-/* ---- growing -------------------------------------------------------------------------------------------------------- */
+/* ---- growing ----------------------------------------------------------------------------------------------------- */
 
 struct copy {
 	struct br_expage *pages[2 * BR_EXGROUP_PAGES];
@@ -276,9 +277,10 @@ static int copy_group(struct br_extree *tree, struct br_expool *pool, const stru
 static int grow(struct br_extree *tree, struct br_expool *pool, uint64_t position)
 {
 	struct group g = group_of(tree, position >> dir_of(tree)->shift);
+	unsigned nr = g.its->pages + 1u;
 	int r = -ENOMEM;
 
-	for (unsigned nr = g.its->pages + 1u; r < 0 && nr <= 2 * BR_EXGROUP_PAGES; nr += nr > BR_EXGROUP_PAGES ? 2 : 1) {
+	for (; r < 0 && nr <= 2 * BR_EXGROUP_PAGES; nr += nr > BR_EXGROUP_PAGES ? 2 : 1) {
 		if (nr > BR_EXGROUP_PAGES && g.span == BR_EXDIR_MIN_SPAN) {
 			if (double_dir(tree, pool) < 0)
 				return -ENOMEM;
@@ -300,7 +302,7 @@ unsigned br_extree_step(const struct br_extree *tree)
 	return dir ? BR_EXGROUP_PAGES + 1u : 0;
 }
 
-/* ---- slots ---------------------------------------------------------------------------------------------------------- */
+/* ---- slots ------------------------------------------------------------------------------------------------------- */
 
 struct br_expage *br_extree_page(struct br_extree *tree, uint64_t position)
 {
@@ -370,7 +372,7 @@ void br_extree_dropped(struct br_extree *tree, struct br_expool *pool, uint64_t 
 		empty_group(tree, pool, &g);
 }
 
-/* ---- all of them ---------------------------------------------------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 /* Of an odd number, mod 2^64: each round doubles the bits that are right, three are to begin with. */
 static uint64_t inverse(uint64_t c)
@@ -386,8 +388,9 @@ static uint64_t block_of(const struct br_extree *tree, uint64_t prefix, const st
 {
 	uint64_t mask = (UINT64_C(1) << tree->hash_bits) - 1;
 	uint32_t half = (tree->hash_bits + 1) / 2;
-	uint64_t x = prefix << BR_EXHASH_LINE_BITS | (uint64_t)s->key.line << BR_EXTAG_BITS | s->key.tag >> BR_EXTAG_SHIFT;
+	uint64_t line = s->key.line, x;
 
+	x = prefix << BR_EXHASH_LINE_BITS | line << BR_EXTAG_BITS | s->key.tag >> BR_EXTAG_SHIFT;
 	x ^= x >> half;
 	x = (x * inverse(BR_EXHASH_C2) & mask) ^ tree->seeds[1];
 	x ^= x >> half;

@@ -9,8 +9,8 @@
  *  - pages are never less than 3/5 full after the first, whatever the number of slots: no doubling;
  *  - a step copies seven pages at most, some tens of microseconds, however large the table is;
  *  - the pages left behind are used for the next group that grows, so next to nothing is retired.
- * The directory doubles before a group has to split that has 32 cells only.  It costs 0.08 to 0.15 bytes a slot, and the
- * old ones, which are kept until nobody looks up, as much again.
+ * The directory doubles before a group has to split that has 32 cells only.  It costs 0.08 to 0.15 bytes a slot, and
+ * the old ones, which are kept until nobody looks up, as much again.
  *
  * A cell is the page's address with, in its low bits, a number that each change counts up.  A look-up reads the cell,
  * the page, and the cell again: the same word says that the page was the right one all the time.
@@ -34,7 +34,7 @@ enum {
 
 /* The writer's. */
 struct br_exgroup {
-	uint8_t span;			/* log2 of its cells; said by each 32 cells of a group, the rest by its first only */
+	uint8_t span;			/* log2 of its cells; each 32 cells of a group say it, its first all else */
 	uint8_t grain;			/* the span it had when it was copied: by then its pages share its cells */
 	uint8_t pages;
 	uint16_t fill[BR_EXGROUP_PAGES];	/* used slots of each page */
@@ -96,8 +96,9 @@ static inline struct br_expage *br_excell_page(uint64_t cell)
 	return (struct br_expage *)(uintptr_t)(cell / BR_EXPAGE_BYTES * BR_EXPAGE_BYTES);
 }
 
-/* Any thread.  BR_EX_x, or AGAIN.  The cell is loaded seq_cst, before the line: growing may have put a new page there. */
-static inline int br_extree_find(const struct br_extree *tree, const struct br_exhash *h, unsigned chunk, uint64_t *ret_new)
+/* Any thread.  BR_EX_x, or AGAIN.  The cell is loaded seq_cst, before the line: growing may put a new page there. */
+static inline int br_extree_find(const struct br_extree *tree, const struct br_exhash *h, unsigned chunk,
+				 uint64_t *ret_new)
 {
 	const struct br_exdir *dir = atomic_load(&tree->dir);
 	const _Atomic uint64_t *cell;
@@ -118,7 +119,7 @@ static inline int br_extree_find(const struct br_extree *tree, const struct br_e
 	return state;
 }
 
-/* ---- the writer's --------------------------------------------------------------------------------------------------- */
+/* ---- the writer's ------------------------------------------------------------------------------------------------ */
 
 void br_extree_init(struct br_extree *tree, bool far, uint64_t seed);
 /* Make the directory, or make it large enough for @slots used slots.  -ENOMEM: it is as before. */
@@ -130,7 +131,8 @@ void br_extree_done(struct br_extree *tree, struct br_expool *pool);
 struct br_expage *br_extree_page(struct br_extree *tree, uint64_t position);	/* NULL: none yet */
 /* Add a slot, grow where that is needed.  -ENOMEM: the pool has not enough pages.  Pages may be others afterwards. */
 int br_extree_put(struct br_extree *tree, struct br_expool *pool, const struct br_exslot *s, uint64_t position);
-void br_extree_dropped(struct br_extree *tree, struct br_expool *pool, uint64_t position);	/* one slot, by its walk */
+/* One slot was, by its walk. */
+void br_extree_dropped(struct br_extree *tree, struct br_expool *pool, uint64_t position);
 /* How many pages a group may be copied to next, at most. */
 unsigned br_extree_step(const struct br_extree *tree);
 

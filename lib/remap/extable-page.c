@@ -46,7 +46,7 @@ static uint32_t tag_at(struct br_exline *l, unsigned slot)
 	return atomic_load_explicit(&l->tags[slot], memory_order_relaxed);
 }
 
-/* ---- walking and adding --------------------------------------------------------------------------------------------- */
+/* ---- walking and adding ------------------------------------------------------------------------------------------ */
 
 static bool next_line(struct br_exwalk *w)
 {
@@ -102,7 +102,7 @@ int br_expage_put(struct br_expage *p, const struct br_exslot *s, bool live)
 	return 0;
 }
 
-/* ---- changing ------------------------------------------------------------------------------------------------------- */
+/* ---- changing ---------------------------------------------------------------------------------------------------- */
 
 /* What a change ends with: new heads for the line with @flags and, last, for the home of the block. */
 static void store_heads(struct br_exwalk *w, uint32_t flags)
@@ -150,7 +150,7 @@ void br_exwalk_drop(struct br_exwalk *w)
 	store_head(home, with_reach(flags_of(head_of(home)), reach), true);
 }
 
-/* ---- the page as a whole ---------------------------------------------------------------------------------------------- */
+/* ---- the page as a whole ----------------------------------------------------------------------------------------- */
 
 static uint32_t home_of(uint32_t line, uint32_t probe)
 {

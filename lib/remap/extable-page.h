@@ -123,8 +123,9 @@ static inline bool br_exline_changed(const struct br_exline *l, uint32_t head)
 	return atomic_load_explicit(&l->head, memory_order_relaxed) != head;
 }
 
-/* @slot has chunk number @chunk of its block: believe it, or not.  A leaf may be gone through only when the slot is sure. */
-static inline int br_expage_take(const struct br_exline *l, uint32_t head, unsigned slot, unsigned chunk, uint64_t *ret_new)
+/* What a slot with the right tag says of a chunk of its block.  Through a leaf we go only when sure of the slot. */
+static inline int br_expage_take(const struct br_exline *l, uint32_t head, unsigned slot, unsigned chunk,
+				 uint64_t *ret_new)
 {
 	uint64_t value = atomic_load_explicit(&l->values[slot], memory_order_acquire);
 	bool leaf = atomic_load_explicit(&l->tags[slot], memory_order_acquire) & BR_EXTAG_LEAF;
@@ -162,7 +163,7 @@ static inline int br_expage_find(const struct br_expage *p, struct br_exkey key,
 	return br_exline_changed(home, first) ? BR_EX_AGAIN : BR_EX_NONE;
 }
 
-/* ---- the writer's --------------------------------------------------------------------------------------------------- */
+/* ---- the writer's ------------------------------------------------------------------------------------------------ */
 
 /* All slots of a block, one after the other.  Set page and key, the rest is 0. */
 struct br_exwalk {
@@ -189,7 +190,7 @@ struct br_exslot {
 };
 int br_expage_put(struct br_expage *p, const struct br_exslot *s, bool live);
 
-/* What the walk has come to: clear its draining flag, take it out (its leaf is the caller's then), or change its mask. */
+/* What the walk has come to: clear its draining flag, take it out (its leaf is the caller's then), change its mask. */
 void br_exwalk_set_done(struct br_exwalk *w);
 void br_exwalk_drop(struct br_exwalk *w);
 void br_exwalk_set_value(struct br_exwalk *w, uint64_t value);

@@ -58,7 +58,7 @@ static struct br_exslab *add_slab(struct br_expool *pool, struct br_exslab **lis
 	return slab;
 }
 
-/* ---- pages ---------------------------------------------------------------------------------------------------------- */
+/* ---- pages ------------------------------------------------------------------------------------------------------- */
 
 static void link_page(struct br_expool *pool, struct br_expage *p)
 {
@@ -91,12 +91,12 @@ static bool is_free(struct br_expage *p)
 
 int br_expool_want_pages(struct br_expool *pool, uint64_t n)
 {
-	uint64_t more = n > pool->nr_free ? n - pool->nr_free : 0;
+	uint64_t more = n > pool->nr_free ? n - pool->nr_free : 0, usual = BR_MIN(pool->nr_pages / 16, MAX_SLAB_PAGES);
 	struct br_exslab *slab;
 
 	if (!more)
 		return 0;
-	slab = add_slab(pool, &pool->page_slabs, BR_EXPAGE_BYTES, BR_MAX(more, BR_MIN(pool->nr_pages / 16, MAX_SLAB_PAGES)));
+	slab = add_slab(pool, &pool->page_slabs, BR_EXPAGE_BYTES, BR_MAX(more, usual));
 	if (!slab)
 		slab = add_slab(pool, &pool->page_slabs, BR_EXPAGE_BYTES, more);
 	if (!slab)
@@ -127,7 +127,7 @@ void br_expool_give_page(struct br_expool *pool, struct br_expage *p)
 	link_page(pool, p);
 }
 
-/* ---- leaves --------------------------------------------------------------------------------------------------------- */
+/* ---- leaves ------------------------------------------------------------------------------------------------------ */
 
 void br_expool_give_leaf(struct br_expool *pool, struct br_exleaf *leaf)
 {
@@ -170,7 +170,7 @@ struct br_exleaf *br_expool_take_leaf(struct br_expool *pool)
 	return leaf;
 }
 
-/* ---- the end -------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void free_slabs(struct br_expool *pool, struct br_exslab **list)
 {

@@ -2,9 +2,9 @@
 /*
  * The memory of an exception table: pages and leaves, taken from the environment in slabs, given back and taken again.
  *
- * What has been a page stays a page until the table is gone or nobody looks up (trim), and a leaf a leaf: a look-up that
- * is late reads numbers that mean nothing, notices, and begins again, but it never reads through a wrong address.  So
- * what is retired can be used again at once, without waiting for readers.
+ * What has been a page stays a page until the table is gone or nobody looks up (trim), and a leaf a leaf: a look-up
+ * that is late reads numbers that mean nothing, notices, and begins again, but it never reads through a wrong address.
+ * So what is retired can be used again at once, without waiting for readers.
  */
 #ifndef BR_REMAP_EXTABLE_POOL_H
 #define BR_REMAP_EXTABLE_POOL_H
@@ -45,8 +45,8 @@ struct br_exleaf *br_expool_take_leaf(struct br_expool *pool);
 void br_expool_give_leaf(struct br_expool *pool, struct br_exleaf *leaf);
 
 /*
- * Nobody looks up.  Trim: give back the slabs none of whose pages is in use, as long as @keep pages stay free; done: give
- * back everything.
+ * Nobody looks up.  Trim: give back the slabs none of whose pages is in use, as long as @keep pages stay free; done:
+ * give back everything.
  */
 void br_expool_trim(struct br_expool *pool, uint64_t keep);
 void br_expool_done(struct br_expool *pool);

@@ -2,11 +2,12 @@
 /*
  * What an exception becomes: a bit in a slot of its block, a slot of its own, or a place in a leaf.
  *
- *	DRAINING				a slot of its own, flagged, until set_done
- *	DONE, in order with others		a bit in their slot
- *	DONE, the fifth of its block that	a leaf for all of them: 96 bytes for up to 16 chunks, so that a block has few
- *	is in no order with others		slots, which must lie close to its home, and takes less memory
- *	DONE, otherwise				a slot of its own
+ *	DRAINING			a slot of its own, flagged, until set_done
+ *	DONE, in order with others	a bit in their slot
+ *	DONE, the fifth of its block	a leaf for all of them: 96 bytes for up to 16 chunks, so that a block has few
+ *	that is in no order with	slots, which must lie in lines near its home, and takes less memory
+ *	others
+ *	DONE, otherwise			a slot of its own
  *
  * Each change is made so that a look-up finds the chunk before and after it, and in between: first the new place, then
  * the old one goes.  While both are there they say the same.
@@ -53,7 +54,7 @@ static struct place place_of(struct br_extable *t, uint64_t old_chunk)
 	return (struct place){ tree, br_extree_hash(tree, old_chunk / BR_EX_BLOCK), old_chunk % BR_EX_BLOCK };
 }
 
-/* ---- life ----------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 int br_extable_new(const struct blkremap_env *env, uint64_t max_bytes, struct br_extable **ret)
 {
@@ -97,7 +98,7 @@ uint64_t br_extable_bytes(const struct br_extable *t)
 	return t->pool.bytes;
 }
 
-/* ---- looking up ----------------------------------------------------------------------------------------------------- */
+/* ---- looking up -------------------------------------------------------------------------------------------------- */
 
 int br_extable_lookup(const struct br_extable *t, uint64_t old_chunk, uint64_t *ret_new)
 {
@@ -130,7 +131,7 @@ void br_extable_prefetch(const struct br_extable *t, uint64_t old_chunk)
 		__builtin_prefetch(&page->lines[h.key.line]);
 }
 
-/* ---- promises ------------------------------------------------------------------------------------------------------- */
+/* ---- promises ---------------------------------------------------------------------------------------------------- */
 
 /*
  * Pages that must be free so that @n inserts need no memory, each a slot of its own.
@@ -139,8 +140,8 @@ void br_extable_prefetch(const struct br_extable *t, uint64_t old_chunk)
  * - A group without a page takes one with its first slot.
  * - At most each insert makes a group grow; but a group takes a thousand slots from one growth to the next, and even
  *   when most are close to it, all having as many slots but for chance, not one insert in 64 does it.
- * - In the long run no page is less than 64 % full, 820 slots, on average over a group just grown; when most blocks have
- *   a few slots each, which must lie close together, it may be 600.
+ * - In the long run no page is less than 64 % full, 820 slots, on average over a group just grown; when most blocks
+ *   have a few slots each, which must lie close together, it may be 600.
  * Many promises may also bring so many blocks without order that they need leaves, which would otherwise be got later.
  */
 static uint64_t pages_for(struct br_extable *t, uint64_t n)
@@ -176,8 +177,8 @@ int br_extable_reserve(struct br_extable *t, uint64_t n_more)
 	int r = n_more < MAX_PROMISE - t->promised ? want(t, t->promised + n_more) : -ENOMEM;
 
 	if (r < 0)
-		return br_error(r, "no memory for %" PRIu64 " more exceptions: the table has %" PRIu64 " and takes %" PRIu64
-				" bytes", n_more, t->count, t->pool.bytes);
+		return br_error(r, "no memory for %" PRIu64 " more exceptions: the table has %" PRIu64 " and takes %"
+				PRIu64 " bytes", n_more, t->count, t->pool.bytes);
 	t->promised += n_more;
 	return 0;
 }
@@ -194,7 +195,7 @@ void br_extable_unreserve(struct br_extable *t, uint64_t n)
 	t->promised -= BR_MIN(n, t->promised);
 }
 
-/* ---- changing ------------------------------------------------------------------------------------------------------- */
+/* ---- changing ---------------------------------------------------------------------------------------------------- */
 
 static struct br_exwalk walk_block(const struct place *p)
 {
@@ -335,7 +336,8 @@ int br_extable_insert(struct br_extable *t, uint64_t old_chunk, uint64_t new_chu
 	int r = 0;
 
 	if (old_chunk >= BR_EX_CHUNK_END || new_chunk >= BR_EX_CHUNK_END)
-		return br_error(-EINVAL, "exception %" PRIu64 " -> %" PRIu64 " is beyond 2^48 chunks", old_chunk, new_chunk);
+		return br_error(-EINVAL, "exception %" PRIu64 " -> %" PRIu64 " is beyond 2^48 chunks", old_chunk,
+				new_chunk);
 	if (locate(&p, &w))
 		return br_error(-EEXIST, "chunk %" PRIu64 " is mapped to %" PRIu64 " already", old_chunk,
 				new_of(&w, p.chunk));
@@ -400,7 +402,7 @@ int br_extable_remove(struct br_extable *t, uint64_t old_chunk)
 	return 0;
 }
 
-/* ---- in order ------------------------------------------------------------------------------------------------------- */
+/* ---- in order ---------------------------------------------------------------------------------------------------- */
 
 /* The chunks of the block that are mapped, as bits. */
 static uint64_t mapped(struct br_extable *t, uint64_t block)
@@ -434,7 +436,7 @@ static bool next_block(struct br_extable *t, uint64_t from, uint64_t end, uint64
 
 int br_extable_next(const struct br_extable *t, uint64_t from, uint64_t limit, struct br_exception *ret)
 {
-	struct br_extable *m = (struct br_extable *)(uintptr_t)t;	/* the walk is the writer's, but changes nothing */
+	struct br_extable *m = (struct br_extable *)(uintptr_t)t;	/* the walk is the writer's; changes nothing */
 	uint64_t end = BR_MIN(limit, BR_EX_CHUNK_END), block, new_chunk, chunk;
 
 	while (from < end && next_block(m, from / BR_EX_BLOCK, (end - 1) / BR_EX_BLOCK + 1, &block)) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Look-ups beside a writer.  Meant for the thread checker as much as for the assertions: build with b_sanitize=thread. */
+/* Look-ups beside a writer.  For the thread checker as much as for the assertions: build with b_sanitize=thread. */
 #include "../fake-env.h"
 
 #include "remap/extable.h"
@@ -60,7 +60,7 @@ static bool is_place_of_churned(uint64_t i, uint64_t place)
 	return false;
 }
 
-/* ---- readers ------------------------------------------------------------------------------------------------------------ */
+/* ---- readers ----------------------------------------------------------------------------------------------------- */
 
 static void look_at_numbered(uint64_t dice)
 {
@@ -102,7 +102,7 @@ static void *reader(void *arg)
 	return NULL;
 }
 
-/* ---- the writer --------------------------------------------------------------------------------------------------------- */
+/* ---- the writer -------------------------------------------------------------------------------------------------- */
 
 static void set_phase(uint64_t i, uint32_t to)
 {
@@ -160,7 +160,7 @@ static void look_ups_find_what_is_there_while_the_table_grows_and_changes(void *
 	assert_int_equal(fake_allocs, 0);
 }
 
-/* ---- the bargain with the deferred set ------------------------------------------------------------------------------------ */
+/* ---- the bargain with the deferred set --------------------------------------------------------------------------- */
 
 static _Atomic uint32_t inside[MEETINGS];
 static int seen[MEETINGS];

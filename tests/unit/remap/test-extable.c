@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-/* ---- chance, the same each time --------------------------------------------------------------------------------------- */
+/* ---- chance, the same each time ---------------------------------------------------------------------------------- */
 
 static uint64_t seed;
 
@@ -30,7 +30,7 @@ static void free_table(struct br_extable *t)
 	assert_int_equal(fake_allocs, 0);
 }
 
-/* ---- the model: every chunk of some windows, in plain arrays ------------------------------------------------------------ */
+/* ---- the model: every chunk of some windows, in plain arrays ----------------------------------------------------- */
 
 enum { WINDOWS = 4, WINDOW = 4096 };
 
@@ -153,7 +153,7 @@ static void the_table_says_what_a_plain_array_says(void **state)
 	free_table(model.t);
 }
 
-/* ---- single facts ------------------------------------------------------------------------------------------------------- */
+/* ---- single facts ------------------------------------------------------------------------------------------------ */
 
 static void the_first_and_the_last_chunk_are_chunks_like_others(void **state)
 {
@@ -219,7 +219,7 @@ static void the_walk_finds_a_few_chunks_far_apart_without_trying_each(void **sta
 	free_table(t);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 enum { MILLION = 1000000 };
 
