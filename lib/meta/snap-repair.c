@@ -40,8 +40,9 @@ static int begin(void *arg, const struct br_snap_verdict *v)
 
 	rp->layout = v->layout;
 	rp->next = br_snap_data_chunk(&v->layout, 0);
-	if (!rp->to)
-		return 0;
+	r = rp->visitor->begin ? rp->visitor->begin(rp->visitor->arg, v) : 0;
+	if (r || !rp->to)
+		return r;
 	r = br_snap_layout_init(&l, v->layout.chunk_bytes, rp->to->bytes);
 	if (r < 0)
 		return r;

@@ -87,7 +87,7 @@ class Case:
             assert 2 * self.chunk < int(now) < int(first), mine
 
     def check(self):
-        """Do the kernel, the second reader and the model agree?  A test of the test, before anything of ours is asked."""
+        """Do the kernel, the second reader and the model agree?  A test of the test, before ours is asked."""
         store = snapstore.load(self.store)
         if self.full is not None:
             assert store.valid == (self.kind == 'PO' and self.full == 1), self.said

@@ -184,7 +184,7 @@ def initramfs(script, files, modules):
     return archive.finish()
 
 
-def run(script, disks=(), files=(), timeout=100):
+def run(script, disks=(), files=(), timeout=220):
     """Run a shell script in a fresh machine, and return what it printed.  Its failure is this test's failure.
 
     It runs in the folder that holds the files.
