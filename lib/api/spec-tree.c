@@ -318,7 +318,7 @@ int br_spec_simple_node(struct br_spec_tree *tree, const char *type, const char 
 			struct br_spec **ret_node)
 {
 	const struct br_spec_typedef *t = br_spec_type(type, strlen(type));
-	struct br_spec *node;
+	struct br_spec *node = NULL;
 	int r = br_spec_node_new(tree, t, raw->span.begin, &node);
 
 	if (r < 0)
