@@ -46,7 +46,7 @@ static int read_open_opts(struct blkremap_open_opts *o, const struct blkremap_op
 /* The new device's handle, suspended if that was asked for. */
 static int give_out(struct blkremap_ctx *ctx, struct br_dev *dev, uint32_t flags, struct blkremap_dev **ret_dev)
 {
-	struct blkremap_dev *h;
+	struct blkremap_dev *h = NULL;
 	int r = br_handle_new(ctx, dev, flags & BLKREMAP_RDONLY, &h);
 
 	if (r < 0)

@@ -59,7 +59,7 @@ int br_may_write(struct blkremap_dev *dev)
 static int one(struct blkremap_dev *dev, struct br_req *req)
 {
 	static const char *const what[] = { "read", "write", "flush", "discard", "write-zeroes", "extents", "release" };
-	struct br_idle_sync *s;
+	struct br_idle_sync *s = NULL;
 	int r = br_sync_borrow(dev, &s);
 
 	if (r < 0)

@@ -23,15 +23,23 @@ class Step:
         self.command, self.line, self.expected = command, line, []
 
 
+class Block(list):
+    """Steps, and the words that stand above them."""
+
+
 def blocks(text):
-    """Lists of steps, one for each console block."""
-    steps = None
+    """One for each console block."""
+    steps, words = None, []
     for number, line in enumerate(text.split('\n'), 1):
-        if steps is None:
-            steps = [] if line == '```console' else None
+        if line == '```console' and steps is None:
+            steps = Block()
+            steps.words = [w for w in words if w]
+        elif steps is None:
+            # The last paragraph: a line after an empty one begins a new one.
+            words = [line] if line and words[-1:] == [''] else words + [line]
         elif line == '```':
             yield steps
-            steps = None
+            steps, words = None, []
         elif line.startswith('$ '):
             steps.append(Step(line[2:], number))
         elif (line.startswith('> ') or line == '>') and steps and not steps[-1].expected:
@@ -107,6 +115,8 @@ def run_blocks(document, folder, show):
         all_blocks = list(blocks(f.read()))
     bad = 0
     for number, steps in enumerate(all_blocks, 1):
+        if show:
+            print('\n' + '\n'.join('# ' + w for w in steps.words))
         text = first_difference(steps, folder, show)
         bad += bool(text)
         if not show:
