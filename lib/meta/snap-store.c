@@ -239,8 +239,6 @@ static int step_freeze(struct br_op *op)
 	lock(s);
 	failed = s->state != BR_SNAP_VALID;
 	freeze(s);
-	if (!s->batch_n)
-		s->committing = false;
 	unlock(s);
 	if (!s->batch_n)
 		return C_END;
@@ -351,10 +349,31 @@ static int step_end(struct br_op *op)
 	return BR_OP_END;
 }
 
+/* Under lock: begin, unless one runs, which will see what became ready. */
+static bool should_commit(struct br_snap_store *s)
+{
+	if (s->committing || !next_ready(s))
+		return false;
+	s->committing = true;
+	return true;
+}
+
+/*
+ * Only now is the op's memory free for the next one: until committing is false nobody else may begin.  What became ready
+ * since the last freeze found it true and began nothing, so that is for us to do.
+ */
 static void commit_finish(struct br_op *op, int error)
 {
-	(void)op;
+	struct br_snap_store *s = of_commit(op);
+	bool again;
+
 	(void)error;
+	lock(s);
+	s->committing = false;
+	again = should_commit(s);
+	unlock(s);
+	if (again)
+		br_op_start(op, op->cls, op->queue);
 }
 
 static const struct br_op_step commit_steps[] = {
@@ -369,15 +388,6 @@ static const struct br_op_step commit_steps[] = {
 };
 
 static const struct br_op_class commit_class = { "snap-commit", commit_finish, commit_steps };
-
-/* Under lock: begin, unless one runs, which will see what became ready. */
-static bool should_commit(struct br_snap_store *s)
-{
-	if (s->committing || !next_ready(s))
-		return false;
-	s->committing = true;
-	return true;
-}
 
 static void commit_transient(struct br_snap_store *s, struct br_snap_commit *c)
 {
