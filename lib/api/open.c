@@ -54,6 +54,12 @@ static const char *name_of(const struct opener *o, const struct br_spec *n)
 	return n == o->top && o->opts->name ? o->opts->name : name;
 }
 
+/* Of a type that has the key "ro". */
+static uint32_t ro_flag(const struct br_spec *n)
+{
+	return br_spec_yes(n, "ro") ? BLKREMAP_RDONLY : 0;
+}
+
 /* ---- one function a type ------------------------------------------------------------------------------------------------ */
 
 /* A file without a name of its own is called by its path, if that is short and not taken. */
@@ -84,6 +90,10 @@ static int open_file(struct opener *o, struct br_spec *n, uint32_t flags, struct
 	if (br_spec_find(n, "ro"))
 		f.flags = br_spec_yes(n, "ro") ? f.flags | BLKREMAP_RDONLY : f.flags & ~(uint32_t)BLKREMAP_RDONLY;
 	f.flags |= o->flags & BLKREMAP_RDONLY;
+	if (br_spec_yes(n, "create")) {
+		f.flags |= BLKREMAP_CREATE;
+		f.bytes = br_spec_number(n, "bytes", 0);
+	}
 	if (br_spec_yes(n, "direct"))
 		f.flags |= BLKREMAP_DIRECT;
 	if (br_spec_yes(n, "nolock"))
@@ -100,12 +110,14 @@ static int open_memory(struct opener *o, struct br_spec *n, uint32_t flags, stru
 
 static int open_linear(struct opener *o, struct br_spec *n, uint32_t flags, struct blkremap_dev **ret)
 {
-	struct blkremap_open_opts l = { .size = sizeof(l), .flags = flags & BLKREMAP_RDONLY, .name = name_of(o, n) };
-	struct blkremap_segment segs[64];
+	struct blkremap_open_opts l = { .size = sizeof(l), .name = name_of(o, n) };
+	struct blkremap_segment segs[BR_SPEC_MAX_SEGMENTS];
 	struct br_spec *c;
 	uint32_t i, k;
 	int r = 0;
 
+	flags |= ro_flag(n);
+	l.flags = flags & BLKREMAP_RDONLY;
 	for (i = 0; r == 0 && i < BR_ARRAY_SIZE(segs); i++) {
 		if (!br_spec_segment(n, i, &c, &segs[i].offset, &segs[i].bytes))
 			break;
@@ -196,8 +208,6 @@ static int attach(struct opener *o, struct br_spec *n, struct blkremap_dev *orig
 		return r;
 	r = blkremap_snapshot_open(o->ctx, origin, store, &s, ret);
 	close_child(o, n, "store", store);
-	if (!br_spec_child(n, "store"))
-		blkremap_dev_close(store);
 	return r;
 }
 
@@ -218,6 +228,7 @@ static int open_snapshot(struct opener *o, struct br_spec *n, uint32_t flags, st
 	if (r < 0)
 		return r;
 	if (n->opener) {		/* opening the origin has attached us */
+		close_child(o, n, "origin", origin);
 		*ret = n->opener;
 		return 0;
 	}
@@ -242,11 +253,13 @@ static int attach_all(struct opener *o, struct br_spec *n, struct blkremap_dev *
 
 static int open_origin(struct opener *o, struct br_spec *n, uint32_t flags, struct blkremap_dev **ret)
 {
-	struct blkremap_open_opts oo = { .size = sizeof(oo), .name = name_of(o, n),
-					 .flags = (flags & BLKREMAP_RDONLY) | BLKREMAP_SUSPENDED };
+	struct blkremap_open_opts oo = { .size = sizeof(oo), .name = name_of(o, n) };
 	struct blkremap_dev *base, *origin;
-	int r = child(o, n, "base", flags, &base);
+	int r;
 
+	flags |= ro_flag(n);
+	oo.flags = (flags & BLKREMAP_RDONLY) | BLKREMAP_SUSPENDED;
+	r = child(o, n, "base", flags, &base);
 	if (r < 0)
 		return r;
 	r = blkremap_origin_open(o->ctx, base, &oo, &origin);
@@ -359,11 +372,16 @@ int blkremap_open(struct blkremap_ctx *ctx, const char *spec, const struct blkre
 	o.top = tree;
 	r = br_spec_is(tree, "stack") ? open_stack(&o, tree, &dev) : open_node(&o, tree, o.flags, &dev);
 	br_spec_free(tree);
-	if (r == 0 && oo.flags & BLKREMAP_SUSPENDED)
+	if (r < 0)
+		return r;
+	if (oo.flags & BLKREMAP_SUSPENDED)
 		r = blkremap_suspend(dev, 0, -1);
-	if (r == 0)
-		*ret_dev = dev;
-	return r;
+	if (r < 0) {
+		blkremap_dev_close(dev);
+		return r;
+	}
+	*ret_dev = dev;
+	return 0;
 }
 
 /* ---- only the store ----------------------------------------------------------------------------------------------------- */
