@@ -285,9 +285,8 @@ bool br_dset_quiesce_range(struct br_dset *s, uint64_t begin, uint64_t end, stru
 	*w = (struct br_dset_waiter){ .begin = begin, .end = end, .op = op };
 	lock(s);
 	w->ticket = ++s->ticket;
-	for (unsigned line = 0; line < BR_DSET_LINES; line++)
-		if (lines >> line & 1)
-			mark_line_locked(s, line, w);
+	for (; lines; lines &= lines - 1)
+		mark_line_locked(s, (unsigned)__builtin_ctzll(lines), w);
 	if (!w->inside || BR_MUTANT("dset-no-drain")) {
 		unlock(s);
 		return true;
