@@ -66,23 +66,24 @@ struct br_lane {
 	struct br_task_list waiting;	/* requests, by .task; their stage in .engine_priv */
 };
 
+/* A plain request (engine-aio.c) touches the first two cache lines only. */
 struct br_file_io {
+	struct iocb iocb;		/* 64 bytes */
 	struct br_task task;		/* of lists of work, and home from a pool thread */
 	struct br_source *source;
 	struct br_file *file;
 	struct br_req *req;
+	uint64_t piece;			/* bytes asked for by the call under way */
 	enum br_file_stage stage;
 	bool plain;			/* one call moves all of it, and nothing is to be done afterwards */
 	bool flush_after;		/* FUA, but part of it was written without */
-	uint16_t interrupted;		/* how often, in a row */
+	uint16_t interrupted;		/* how often */
 	int32_t result;
 	uint32_t code;			/* BLKREMAP_CODE_* that belongs to result, or 0 */
 	uint64_t done;			/* bytes */
-	uint64_t piece;			/* bytes asked for by the call under way */
-	const struct iovec *iov;	/* of that call */
-	uint32_t iovcnt;
 	void *bounce;			/* or NULL */
-	struct iocb iocb;
+	const struct iovec *iov;	/* of the call under way */
+	uint32_t iovcnt;
 	struct iovec vec[BR_FILE_VECS];
 };
 
