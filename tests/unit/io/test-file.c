@@ -535,6 +535,92 @@ static void a_file_opened_without_a_bound_does_not_grow(void **state)
 	close_world();
 }
 
+/* ---- memory ------------------------------------------------------------------------------------------------------------- */
+
+/* The real world, but for memory: the allocation of that number fails. */
+struct poor_env {
+	struct blkremap_env env;
+	struct br_env_ops ops;
+	int left;		/* allocations until one fails */
+	int64_t bytes;		/* allocated and not freed */
+};
+
+static void *poor_alloc(const struct blkremap_env *env, size_t size, size_t align)
+{
+	struct poor_env *p = (struct poor_env *)(void *)env;
+
+	if (p->left-- == 0)
+		return NULL;
+	p->bytes += (int64_t)size;
+	return br_env_posix.ops->alloc(env, size, align);
+}
+
+static void poor_free(const struct blkremap_env *env, void *m, size_t size)
+{
+	((struct poor_env *)(void *)env)->bytes -= (int64_t)size;
+	br_env_posix.ops->free(env, m, size);
+}
+
+static int count_fds(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* Open a file and a channel to it, close both.  Returns the first error. */
+static int open_and_close(struct poor_env *p, bool no_threads)
+{
+	struct br_file_opts o = { .path = w.path, .fd = -1, .nolock = true };
+	struct br_queue q = { .ctx = NULL };
+	struct br_ctx ctx = { .env = NULL };
+	struct br_dev *dev = NULL;
+	struct br_chan *chan;
+	int r;
+
+	assert_int_equal(br_ctx_init(&ctx, &p->env, no_threads), 0);
+	assert_int_equal(br_queue_init(&q, &ctx, false), 0);
+	assert_int_equal(br_queue_enter(&q), 0);
+	r = br_file_open(&ctx, &o, &dev);
+	if (r == 0) {
+		r = br_chan_get(&q, dev, &chan);
+		if (r == 0)
+			br_chan_put(chan);
+	}
+	br_queue_leave(&q);
+	br_queue_done(&q);
+	if (dev)
+		assert_int_equal(br_dev_put(dev), 0);
+	br_ctx_done(&ctx);
+	return r;
+}
+
+static void whichever_allocation_fails_the_error_is_told_and_nothing_is_kept(void **state)
+{
+	struct poor_env p = { .ops = *br_env_posix.ops };
+	int r, fds, n;
+
+	(void)state;
+	p.env.ops = &p.ops;
+	p.ops.alloc = poor_alloc;
+	p.ops.free = poor_free;
+	for_each_way(BYTES, 0) {
+		fds = count_fds();
+		n = 0;
+		do {
+			p.left = n++;
+			r = open_and_close(&p, w.way->no_threads);
+			assert_true(r == 0 || r == -ENOMEM);
+			assert_int_equal(p.bytes, 0);
+			assert_int_equal(count_fds(), fds);
+		} while (p.left < 0);
+		assert_int_equal(r, 0);
+		assert_in_range(n, 5, 20);
+	}
+}
+
 /* ---- processes --------------------------------------------------------------------------------------------------------- */
 
 /* The parent's parked aio contexts are not the child's, although the list of them is. */
@@ -663,6 +749,7 @@ int main(void)
 		cmocka_unit_test(extents_tell_data_from_holes),
 		cmocka_unit_test(a_file_grows_up_to_its_bound_and_never_shrinks),
 		cmocka_unit_test(a_file_opened_without_a_bound_does_not_grow),
+		cmocka_unit_test(whichever_allocation_fails_the_error_is_told_and_nothing_is_kept),
 		cmocka_unit_test(a_child_of_fork_opens_files_of_its_own),
 		cmocka_unit_test(a_sleeper_hears_its_bells_and_its_deadline_with_and_without_requests_in_flight),
 		cmocka_unit_test(after_notify_a_completion_rings_the_bell),
