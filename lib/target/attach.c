@@ -118,7 +118,8 @@ static int check_joining(struct br_snapshot *s)
 	if (f->origin && atomic_load(&f->origin->written))
 		return br_error(-ESTALE, "%s: the origin has been written since it was opened, the store may have missed it",
 				s->dev.name);
-	if (f->merging)
+	/* When a stack is opened whose merge was interrupted, the others are attached before anything goes on. */
+	if (f->merging && (s->cfg.merging || atomic_load(&f->merge_wrote)))
 		return br_error(-EBUSY, "%s: %s is being merged into the base", s->dev.name, f->merging->dev.name);
 	return 0;
 }
@@ -140,6 +141,7 @@ static int enter_merging(struct br_change *c)
 	if (f->merging && f->merging != s)
 		return br_error(-EBUSY, "%s is being merged into the base", f->merging->dev.name);
 	f->merging = s;
+	atomic_store(&f->merge_wrote, true);
 	atomic_fetch_or(&s->dev.state, BLKREMAP_ST_MERGING);
 	return 0;
 }

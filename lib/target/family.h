@@ -63,6 +63,7 @@ struct br_family {
 	uint32_t nr_slots;		/* one above the highest slot in use; likewise */
 	uint64_t min_chunk;		/* of the snapshots, 0: none; likewise */
 	struct br_snapshot *merging;	/* likewise */
+	_Atomic bool merge_wrote;	/* since then the base may have been written, unseen by stores that are not attached */
 	struct br_mutex lock;
 	struct br_range_lock turn;	/* [0, 1): held by merge for one round, by a change (attach.c) for all its steps */
 };

@@ -306,12 +306,14 @@ static const struct br_op_class merge_class = { "merge", merge_finish, merge_ste
 
 void br_merge_start_leg(struct br_leg *leg)
 {
-	struct br_snapshot *m = br_chan_family(leg->fc)->merging;
+	struct br_family *f = br_chan_family(leg->fc);
+	struct br_snapshot *m = f->merging;
 	uint64_t new_chunk;
 
 	if (leg->req.op == BR_DISCARD) {
 		br_leg_finish(leg, 0);		/* a hint, and not the time for it */
 	} else if (leg->req.op != BR_READ) {
+		atomic_store_explicit(&f->merge_wrote, true, memory_order_relaxed);
 		br_origin_write_op(leg);
 	} else if (br_extable_lookup(m->table, leg->req.offset >> m->chunk_shift, &new_chunk) != BR_EX_NONE) {
 		br_leg_to_store(leg, m, new_chunk);
