@@ -195,22 +195,32 @@ static void close_idle(struct blkremap_dev *h)
 	}
 }
 
-int blkremap_dev_close(struct blkremap_dev *dev)
+static int close_one(struct blkremap_dev *dev)
 {
-	struct blkremap_ctx *ctx;
+	struct blkremap_ctx *ctx = dev->ctx;
 	int r;
 
-	if (!dev)
-		return 0;
-	if (atomic_load(&dev->users))
-		return br_error(-EBUSY, "%s: queues or jobs of this handle are open", dev->dev->name);
-	ctx = dev->ctx;
 	br_jobs_stop(dev);
 	close_idle(dev);
 	r = br_dev_put(dev->dev);
 	br_free(ctx->core.env, dev, sizeof(*dev));
 	atomic_fetch_sub(&ctx->handles, 1);
 	return r;
+}
+
+int blkremap_dev_close(struct blkremap_dev *dev)
+{
+	struct blkremap_dev *next;
+	int r = 0, first = 0;
+
+	if (dev && atomic_load(&dev->users))
+		return br_error(-EBUSY, "%s: queues or jobs of this handle are open", dev->dev->name);
+	for (; dev; dev = next) {
+		next = dev->keeps;
+		r = close_one(dev);
+		first = first ? first : r;
+	}
+	return first;
 }
 
 /* ---- looking ------------------------------------------------------------------------------------------------------------ */

@@ -44,6 +44,7 @@ struct blkremap_dev {
 	struct br_dev *dev;
 	_Atomic uint32_t users;		/* queues and jobs made from this handle */
 	bool rdonly;
+	struct blkremap_dev *keeps;	/* closed after this one, and so on: see close_sections() of open.c */
 	/* under core.lock */
 	struct blkremap_job *jobs;	/* those that run */
 	struct br_idle_sync *idle;	/* queues of blocking calls that are not in use, last in first out */

@@ -211,9 +211,25 @@ static int attach(struct opener *o, struct br_spec *n, struct blkremap_dev *orig
 	return r;
 }
 
+static int attach_all(struct opener *o, struct br_spec *n, struct blkremap_dev *origin, uint32_t flags)
+{
+	struct br_spec *s = NULL;
+	struct blkremap_dev *snap;
+	int r = 0;
+
+	while (o->stack && r == 0 && (s = br_stack_next_snapshot(o->stack, n, s))) {
+		if (s->opener)
+			continue;
+		r = attach(o, s, origin, flags, &snap);
+		if (r == 0)
+			s->opener = snap;
+	}
+	return r;
+}
+
 /*
  * The base of a snapshot that is named without an origin between them is only read, so that many may share it, unless a
- * merge is to write to it.
+ * merge is to write to it: then the stack's other snapshots of it are attached as well, for the merge must protect them.
  */
 static int open_snapshot(struct opener *o, struct br_spec *n, uint32_t flags, struct blkremap_dev **ret)
 {
@@ -227,27 +243,16 @@ static int open_snapshot(struct opener *o, struct br_spec *n, uint32_t flags, st
 	r = o->open(o, c, below, &origin);
 	if (r < 0)
 		return r;
-	if (n->opener) {		/* opening the origin has attached us */
+	if (!n->opener && o->stack && n->section && br_spec_yes(n, "merging"))
+		r = attach_all(o, c, origin, flags);
+	if (r == 0 && n->opener) {	/* opening the origin, or a merge, has attached us */
 		close_child(o, n, "origin", origin);
 		*ret = n->opener;
 		return 0;
 	}
-	r = attach(o, n, origin, flags, ret);
+	if (r == 0)
+		r = attach(o, n, origin, flags, ret);
 	close_child(o, n, "origin", origin);
-	return r;
-}
-
-static int attach_all(struct opener *o, struct br_spec *n, struct blkremap_dev *origin, uint32_t flags)
-{
-	struct br_spec *s = NULL;
-	struct blkremap_dev *snap;
-	int r = 0;
-
-	while (o->stack && r == 0 && (s = br_stack_next_snapshot(o->stack, n, s))) {
-		r = attach(o, s, origin, flags, &snap);
-		if (r == 0)
-			s->opener = snap;
-	}
 	return r;
 }
 
@@ -324,14 +329,41 @@ static int open_node(struct opener *o, struct br_spec *n, uint32_t flags, struct
 
 /* ---- stack files -------------------------------------------------------------------------------------------------------- */
 
-/* The top first: what it needs is referenced; then the others' handles go. */
-static void close_sections(struct br_stack *stack, const struct blkremap_dev *keep)
+static bool is_merging(const struct br_stack *stack)
+{
+	for (uint32_t i = 0; i < stack->nr_sections; i++)
+		if (br_spec_is(stack->sections[i], "snapshot") && br_spec_yes(stack->sections[i], "merging"))
+			return true;
+	return false;
+}
+
+/*
+ * An origin stays, with the snapshots that it owns: while the top is merged into the base, or written when it has been,
+ * the others must be protected, and the origin's close would end that.  So do snapshots that share a plain base with one
+ * that is being merged.
+ */
+static bool must_stay(const struct br_stack *stack, const struct br_spec *s)
+{
+	if (br_spec_is(s, "origin"))
+		return true;
+	return br_spec_is(s, "snapshot") && !br_spec_is(br_spec_child(s, "origin"), "origin") && is_merging(stack);
+}
+
+/* What the top needs is referenced, so the others' handles go, but for those that go with it. */
+static void close_sections(struct br_stack *stack, struct blkremap_dev *keep)
 {
 	for (uint32_t i = stack->nr_sections; i-- > 0;) {
-		struct blkremap_dev *dev = stack->sections[i]->opener;
+		struct br_spec *s = stack->sections[i];
+		struct blkremap_dev *dev = s->opener;
 
-		if (dev && dev != keep)
+		if (!dev || dev == keep)
+			continue;
+		if (keep && must_stay(stack, s)) {
+			dev->keeps = keep->keeps;
+			keep->keeps = dev;
+		} else {
 			blkremap_dev_close(dev);
+		}
 	}
 }
 
