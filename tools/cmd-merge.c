@@ -41,7 +41,7 @@ struct merge {
 	struct blkremap_job_status status;
 	struct ctl_progress progress;
 	char origin[64]; /* its name */
-	bool live; /* it is of type origin: other snapshots may stand on it */
+	bool moved; /* something may have been copied into it */
 	uint64_t chunks, chunk_bytes;
 };
 
@@ -74,7 +74,6 @@ static void origin_look(struct merge *m)
 	if (blkremap_dev_list(m->ctx, BLKREMAP_LIST_LOWER, m->snap, ids, 4, &n) < 0 || !n)
 		return;
 	snprintf(m->origin, sizeof(m->origin), "%s", ctl_layer(&layers, ids[0])->name);
-	m->live = !strcmp(ctl_layer(&layers, ids[0])->type, "origin");
 }
 
 static int snapshot_look(struct merge *m)
@@ -169,6 +168,7 @@ static int keep_do(struct merge *m, uint64_t rate)
 	int code = ctl_keep_run(&keep);
 
 	ctl_progress_end(&m->progress);
+	m->moved = keep.done > 0;
 	m->status.done = keep.done;
 	m->status.total = keep.total;
 	m->status.state = keep.done == keep.total ? BLKREMAP_JOB_DONE : BLKREMAP_JOB_CANCELED;
@@ -182,6 +182,7 @@ static int merge_do(struct merge *m, uint64_t rate)
 
 	if (r < 0)
 		return ctl_fail(m->operand, r);
+	m->moved = true;
 	code = job_wait(m);
 	blkremap_job_free(m->job);
 	if (code)
@@ -215,6 +216,19 @@ static int merge_end(struct merge *m, int code, uint64_t begin)
 	return CTL_OK;
 }
 
+/* An origin protects its other snapshots; --keep goes past it, so there must be none between. */
+static int keep_check(const struct merge *m)
+{
+	char *path = ctl_stack_file_path(m->stack, m->origin);
+	bool is_file = path != NULL;
+
+	free(path);
+	if (is_file)
+		return CTL_OK;
+	return ctl_fail_text(m->operand, 0, "--keep is for a snapshot that stands on a section of type file, not on %s",
+			     m->origin);
+}
+
 /* What is there, without touching it. */
 static int merge_plan(struct merge *m, bool keep)
 {
@@ -222,9 +236,8 @@ static int merge_plan(struct merge *m, bool keep)
 
 	if (!code)
 		code = snapshot_look(m);
-	if (!code && keep && m->live)
-		code = ctl_fail_text(m->operand, 0, "--keep would not protect other snapshots of the origin %s",
-				     m->origin);
+	if (!code && keep)
+		code = keep_check(m);
 	code = ctl_close(NULL, m->snap, m->operand, code);
 	m->snap = NULL;
 	return code;
@@ -249,11 +262,14 @@ static int merge_run(struct merge *m, const struct merge_args *a)
 	if (code)
 		return code;
 	code = snapshot_open(m);
+	if (!code) {
+		code = a->keep ? keep_do(m, a->rate) : merge_do(m, a->rate);
+		code = merge_end(m, code, begin);
+	}
 	/* Nothing has been copied: what was not marked before need not be marked now. */
-	if (code)
-		return marked ? stack_unmark(m, "the mark could not be removed", code) : code;
-	code = a->keep ? keep_do(m, a->rate) : merge_do(m, a->rate);
-	return merge_end(m, code, begin);
+	if (code && marked && !m->moved)
+		code = stack_unmark(m, "the mark could not be removed", code);
+	return code;
 }
 
 static int run(struct ctl_args *args)

@@ -71,6 +71,60 @@ exits 0 'the origin is what the snapshot was' diff -q base.img wanted.img
 exits 0 'and the snapshot is what it was' diff -q vol.blkr wanted.img
 exits 2 'without a stack file it is refused' merge --keep snapshot:origin=base.img,store=snap.cow
 
+# Two snapshots of one origin: while one is merged the other stays what it is.
+mkdir two
+cd two || exit 99
+head -c 16777216 /dev/urandom >base.img
+cp base.img first.img
+for store in mon.cow tue.cow; do
+	"$ctl" create snapshot --origin base.img --store $store >/dev/null
+done
+cat >vm.blkr <<'END'
+[disk]
+type = origin
+base = base.img
+
+[mon]
+type = snapshot
+origin = disk
+store = mon.cow
+
+[tue]
+type = snapshot
+origin = disk
+store = tue.cow
+END
+exits 0 'write the origin' io '@vm.blkr#disk' -c 'write 1M 1M pattern=1'
+exits 0 'the first snapshot does not see it' diff -q first.img '@vm.blkr#mon'
+exits 0 'the second neither' diff -q first.img '@vm.blkr#tue'
+exits 0 'write the first' io '@vm.blkr#mon' -c 'write 4M 11M pattern=2'
+"$ctl" copy '@vm.blkr#mon' wanted.img >/dev/null
+env --default-signal=INT "$ctl" merge --rate 4M '@vm.blkr#mon' >.out 2>.err &
+pid=$!
+sleep 0.6
+kill -INT $pid
+wait $pid
+is '^C in the middle' test $? -eq 130
+is 'the right section is marked' test "$(grep -B4 merging vm.blkr | head -1)" = '[mon]'
+exits 0 'the first reads as ever' diff -q wanted.img '@vm.blkr#mon'
+exits 0 'the second, too' diff -q first.img '@vm.blkr#tue'
+exits 0 'and the origin is the first' diff -q wanted.img '@vm.blkr#disk'
+exits 0 'the same command goes on' merge '@vm.blkr#mon'
+exits 0 'the base is what the first was' diff -q wanted.img base.img
+exits 0 'the second is what it was' diff -q first.img '@vm.blkr#tue'
+exits 3 '--keep would not protect the second' merge --keep '@vm.blkr#mon'
+isnt 'and marks nothing' grep -q merging vm.blkr
+exits 3 'an origin is no snapshot' merge '@vm.blkr#disk'
+
+# The same on a plain base: nobody may write it but the merge, which protects what the stack names.
+sed 's/^type = origin/type = file/; s/^base = /path = /' vm.blkr >plain.blkr
+"$ctl" create snapshot --origin base.img --store mon.cow -f >/dev/null
+exits 0 'write one' io '@plain.blkr#mon' -c 'write 2M 1M pattern=3'
+exits 0 'merge it' merge '@plain.blkr#mon'
+exits 0 'the base has it' io base.img -c 'read 2M 1M verify=3'
+exits 0 'the other is what it was' diff -q first.img '@plain.blkr#tue'
+cd .. || exit 99
+
 chmod 555 .
 if [ "$(id -u)" -ne 0 ]; then
 	"$ctl" io vol.blkr -c 'write 0 4k' >/dev/null
