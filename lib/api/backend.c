@@ -40,10 +40,15 @@ int blkremap_user_open(struct blkremap_ctx *ctx, const struct blkremap_dev_ops *
 	r = br_user_open(&ctx->core, ops ? &o : NULL, opaque, &i, &user, &dev);
 	if (r < 0)
 		return r;
-	*ret_backend = (struct blkremap_backend *)(void *)user;
+	br_dev_get(dev);	/* so that a failure here is not the end that ops.close is told of */
 	r = br_handle_new(ctx, dev, !(i.caps & BLKREMAP_CAP_WRITE), &handle);
-	if (r == 0)
+	if (r < 0) {
+		br_user_disown(user);
+	} else {
+		*ret_backend = (struct blkremap_backend *)(void *)user;
 		*ret_dev = handle;
+	}
+	br_dev_put(dev);
 	return r;
 }
 

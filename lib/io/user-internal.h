@@ -59,6 +59,7 @@ struct br_user {
 	char *zeroes;			/* shared source of zeroes, where they are written */
 	int bell;			/* pulling only */
 	struct br_user_pool *pool;	/* BLOCKING only */
+	bool disowned;			/* nobody is told of the end; set before anything else could happen */
 	struct br_timer retry;		/* on the service queue; see user-flow.c */
 	_Atomic uint32_t inside;	/* threads in br_user_complete(), which the end of the backend waits for */
 	struct br_mutex lock;		/* takes nothing inside; protects what follows */

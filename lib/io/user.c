@@ -113,14 +113,14 @@ static int user_close(struct br_dev *dev)
 {
 	struct br_user *u = br_user_of(dev);
 
-	if (br_user_pulls(u)) {
+	if (br_user_pulls(u) && !u->disowned) {
 		br_user_push_close(u);
 		return 0;
 	}
 	stop_retry(u);
 	br_user_pool_stop(u->pool);
 	br_block(dev->ctx, NULL, nobody_is_inside, u, BR_NEVER);
-	if (u->ops.close)
+	if (u->ops.close && !u->disowned)
 		u->ops.close(u->opaque);
 	br_user_free(u);
 	return 0;
@@ -230,6 +230,11 @@ int br_user_open(struct br_ctx *ctx, const struct blkremap_dev_ops *ops, void *o
 	*ret_user = u;
 	*ret_dev = &u->dev;
 	return 0;
+}
+
+void br_user_disown(struct br_user *u)
+{
+	u->disowned = true;
 }
 
 int br_user_set_bytes(struct br_user *u, uint64_t bytes)

@@ -27,6 +27,9 @@ struct br_user;
 int br_user_open(struct br_ctx *ctx, const struct blkremap_dev_ops *ops, void *opaque,
 		 const struct blkremap_backend_info *info, struct br_user **ret_user, struct br_dev **ret_dev);
 
+/* For an open that fails after all: the last br_dev_put() then ends the backend without a word to the caller. */
+void br_user_disown(struct br_user *u);
+
 /* Any thread, all of these; see blkremap/backend.h. */
 int br_user_bell(struct br_user *u);		/* pulling: the environment's bell, which is the descriptor; -EINVAL */
 int br_user_fetch(struct br_user *u, struct blkremap_backend_req *out, uint32_t max);

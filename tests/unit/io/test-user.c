@@ -735,6 +735,18 @@ static void out_of_memory_at_each_place_keeps_nothing(void **state)
 	close_push();
 }
 
+static void a_disowned_backend_ends_without_a_word(void **state)
+{
+	(void)state;
+	for (int pulls = 0; pulls < 2; pulls++) {
+		open_with((struct blkremap_backend_info){ .caps = RW }, pulls ? NULL : &be_ops);
+		br_sync_close(&s);
+		br_user_disown(user);
+		assert_int_equal(br_dev_put(dev), 0);
+		assert_int_equal(nr_closes, 0);
+	}
+}
+
 static void a_read_only_caller_gets_no_writes(void **state)
 {
 	(void)state;
@@ -772,6 +784,7 @@ int main(void)
 		RIG_TEST(a_pushing_caller_has_nothing_to_fetch),
 		RIG_TEST(infos_without_sense_are_refused_and_close_is_not_called),
 		RIG_TEST(out_of_memory_at_each_place_keeps_nothing),
+		RIG_TEST(a_disowned_backend_ends_without_a_word),
 		RIG_TEST(a_read_only_caller_gets_no_writes),
 	};
 
