@@ -205,11 +205,11 @@ bool br_snap_area_trim(const struct br_snap_layout *l, void *area, uint64_t used
 
 enum br_snap_fault br_snap_entry_fault(const struct br_snap_layout *l, uint64_t origin_chunks, struct br_snap_entry e)
 {
-	if (e.new_chunk >= l->chunks || e.new_chunk >= BR_SNAP_CHUNK_LIMIT)
+	if (e.new_chunk >= l->chunks)
 		return BR_SNAP_NEW_BEYOND;
 	if (br_snap_is_meta(l, e.new_chunk))
 		return BR_SNAP_NEW_META;
-	if (e.old_chunk >= origin_chunks || e.old_chunk >= BR_SNAP_CHUNK_LIMIT)
+	if (e.old_chunk >= origin_chunks)
 		return BR_SNAP_OLD_BEYOND;
 	return BR_SNAP_GOOD;
 }

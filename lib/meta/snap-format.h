@@ -43,7 +43,7 @@ enum {
 	BR_SNAP_MIN_CHUNKS_CREATE = 3,
 };
 
-#define BR_SNAP_CHUNK_LIMIT (UINT64_C(1) << 48)	/* chunk numbers are below it */
+#define BR_SNAP_CHUNK_LIMIT (UINT64_C(1) << 48)	/* all chunk numbers are below it */
 #define BR_SNAP_DEVICE_MAX (UINT64_C(1) << 57)	/* 2^48 sectors */
 
 /* Chunk arithmetic of one store.  Constant after br_snap_layout_init(). */
@@ -120,7 +120,7 @@ int br_snap_may_allocate(const struct br_snap_layout *l, uint64_t nr_exceptions,
 /* Bytes of a store that cannot overflow, whatever is written; UINT64_MAX if there is no such number. */
 uint64_t br_snap_store_bytes(uint64_t origin_bytes, uint64_t chunk_bytes);
 
-/* What is wrong with @e by itself (TWICE and NO_NEXT show only beside the others). */
+/* What is wrong with @e by itself; @origin_chunks: at most BR_SNAP_CHUNK_LIMIT.  Others show beside the rest. */
 enum br_snap_fault br_snap_entry_fault(const struct br_snap_layout *l, uint64_t origin_chunks, struct br_snap_entry e);
 const char *br_snap_fault_text(enum br_snap_fault fault);
 /* -EBADMSG, and a sentence with entry number, offset, both chunks and the fault. */

@@ -339,6 +339,7 @@ static void trimming_zeroes_the_tail_and_says_whether_it_was_stale(void **state)
 	uint8_t area[512] = { 0 };
 
 	(void)state;
+	assert_int_equal(br_snap_area_used(&l, area), 0);
 	br_snap_entry_put(area, 0, (struct br_snap_entry){ 7, 2 });
 	br_snap_entry_put(area, 1, (struct br_snap_entry){ 9, 3 });
 	assert_int_equal(br_snap_area_used(&l, area), 2);
@@ -352,6 +353,18 @@ static void trimming_zeroes_the_tail_and_says_whether_it_was_stale(void **state)
 	assert_int_equal(br_snap_entry_get(area, 1).old_chunk, 9);
 	assert_int_equal(br_snap_entry_get(area, 2).old_chunk, 0);
 	assert_false(br_snap_area_trim(&l, area, 32));
+}
+
+static void a_full_area_is_used_to_its_end_and_not_beyond(void **state)
+{
+	struct br_snap_layout l = layout_of(512, 100);
+	uint8_t area[512 + 16];
+
+	(void)state;
+	memset(area, 1, sizeof(area));
+	assert_int_equal(br_snap_area_used(&l, area), 32);
+	assert_false(br_snap_area_trim(&l, area, 32));
+	assert_int_equal(area[511], 1);
 }
 
 /* A store in memory, 512-byte chunks; only its areas matter here. */
@@ -590,6 +603,7 @@ int main(void)
 		cmocka_unit_test(a_store_of_the_computed_size_holds_every_chunk_of_the_origin),
 		cmocka_unit_test(the_computed_size_is_lvms_and_saturates),
 		cmocka_unit_test(trimming_zeroes_the_tail_and_says_whether_it_was_stale),
+		cmocka_unit_test(a_full_area_is_used_to_its_end_and_not_beyond),
 		cmocka_unit_test(whatever_was_stored_is_loaded_and_allocation_goes_on_after_it),
 		cmocka_unit_test(chunks_left_out_by_a_crash_are_not_handed_out_below_the_highest),
 		cmocka_unit_test(every_illegal_field_is_refused_with_its_place),
