@@ -44,10 +44,10 @@
 	NEXT("store", DEVICE, PLAIN, "", "", "holds what differs; may be left out with transient=yes") \
 	NEXT("chunk", SIZE, PLAIN, "", "as in the store", "unit of copying, a power of two from 4K to 1G") \
 	NEXT("size", SIZE, PLAIN, "", "as the origin", "size of the snapshot; beyond the origin it reads zeroes") \
-	NEXT("when_full", CHOICE, PLAIN, "\"invalidate\",\"refuse\",\"hold\"", "invalidate", "what a full store does") \
-	NEXT("hold", TIME, PLAIN, "", "0s", "when_full=hold: how long writers wait before it is invalidated") \
+	NEXT("when_full", CHOICE, LIVE, "\"invalidate\",\"refuse\",\"hold\"", "invalidate", "what a full store does") \
+	NEXT("hold", TIME, LIVE, "", "30s", "when_full=hold: how long writers wait before it is invalidated") \
 	NEXT("low_space", SIZE, LIVE, "", "0", "event below so many free bytes") \
-	NEXT("grow_step", SIZE, PLAIN, "", "the library's choice", "a store that is a file grows by this at least") \
+	NEXT("grow_step", SIZE, LIVE, "", "the library's choice", "a store that is a file grows by this at least") \
 	NEXT("discard_zeroes_cow", BOOL, PLAIN, "", "no", "a discard of whole chunks zeroes them in the store") \
 	NEXT("discard_passdown", BOOL, PLAIN, "", "no", "and is passed to the origin; needs discard_zeroes_cow") \
 	NEXT("transient", BOOL, PLAIN, "", "no", "metadata in memory only: gone with the handle") \

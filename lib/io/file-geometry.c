@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -146,6 +148,13 @@ static uint32_t block_caps(struct br_file *f)
 
 /* ---- regular files ------------------------------------------------------------------------------------------------------ */
 
+static bool is_on_tmpfs(const struct br_file *f)
+{
+	struct statfs s;
+
+	return !f->block && fstatfs(f->fd, &s) == 0 && s.f_type == TMPFS_MAGIC;
+}
+
 static int file_geometry(struct br_file *f)
 {
 	struct br_dev *d = &f->dev;
@@ -153,6 +162,7 @@ static int file_geometry(struct br_file *f)
 
 	if (fstat(f->fd, &st) < 0)
 		return br_error(-errno, "it cannot be looked at (errno %d)", errno);
+	f->tmpfs = is_on_tmpfs(f);
 	d->physical_block = d->logical_block;
 	d->optimal_io = d->discard_granularity = (uint32_t)st.st_blksize;
 	return 0;

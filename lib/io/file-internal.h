@@ -33,6 +33,7 @@ struct br_file {
 	int fd;
 	bool rdonly, direct, nolock;
 	bool block;			/* a block device, else a regular file */
+	bool tmpfs;			/* nothing is ever more durable than it is when written: flushes do nothing */
 	bool aio, sync;			/* engines, see br_file_chan */
 	uint64_t id_dev, id_ino;	/* which file: st_dev, st_ino; of a block device: st_rdev, 0 */
 	uint64_t max_grow;

@@ -9,11 +9,9 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -51,7 +49,7 @@ static void file_submit(struct br_chan *chan, struct br_req *req)
 	struct br_file_chan *c = br_container_of(chan, struct br_file_chan, chan);
 	bool by_aio = c->aio && req->op <= BR_FLUSH;
 
-	if (br_unlikely(req->op != BR_FLUSH && !req->length)) {
+	if (br_unlikely(req->op == BR_FLUSH ? f->tmpfs : !req->length)) {
 		br_req_complete(req, 0);
 		return;
 	}
@@ -255,16 +253,9 @@ static int identify(struct br_file *f, const char *what)
 	return 0;
 }
 
-static bool is_tmpfs(const struct br_file *f)
-{
-	struct statfs s;
-
-	return !f->block && fstatfs(f->fd, &s) == 0 && s.f_type == TMPFS_MAGIC;
-}
-
 static int choose_engine(struct br_file *f, const struct br_ctx *ctx, const char *wanted)
 {
-	bool aio = f->direct || ctx->no_threads || is_tmpfs(f);
+	bool aio = f->direct || ctx->no_threads || f->tmpfs;
 
 	f->sync = ctx->no_threads;
 	if (wanted) {
