@@ -94,6 +94,7 @@ struct report {
 	blkremap_finding_fn fn;
 	void *opaque;
 	int worst;
+	uint64_t chunk_bytes;		/* of a repair: losses are told in bytes of the snapshot */
 };
 
 static int tell(struct report *rep, struct blkremap_finding f)
@@ -120,7 +121,7 @@ static int result(const struct report *rep, int r)
 
 int blkremap_check(struct blkremap_ctx *ctx, const char *spec, uint32_t flags, blkremap_finding_fn fn, void *opaque)
 {
-	struct report rep = { fn, opaque, 0 };
+	struct report rep = { .fn = fn, .opaque = opaque };
 	struct br_snap_visitor v = { .finding = tell_finding, .arg = &rep };
 	struct br_snap_verdict verdict;
 	struct store s;
@@ -151,27 +152,82 @@ static int is_blank(struct store *s)
 	return r == 0 || r == -EBADMSG || r == -EOVERFLOW ? br_error(-EEXIST, "%s is not blank", s->dev->dev->name) : r;
 }
 
+/* What is damaged is one thing, what is lost by it another: only losses are told as such. */
+static int tell_damage(void *arg, const struct br_snap_finding *f)
+{
+	struct br_snap_finding softer = *f;
+
+	softer.severity = BR_MIN(f->severity, BR_SNAP_UNCLEAN);
+	return tell_finding(arg, &softer);
+}
+
+static int note_chunk(void *arg, const struct br_snap_verdict *v)
+{
+	struct report *rep = arg;
+
+	rep->chunk_bytes = v->layout.chunk_bytes;
+	return 0;
+}
+
 static int tell_lost(void *arg, uint64_t old_chunk, uint64_t index, const char *text)
 {
-	(void)index;
-	(void)old_chunk;
-	return tell(arg, (struct blkremap_finding){ .severity = BR_SNAP_CORRUPT, .code = BLKREMAP_CODE_META_DAMAGED,
-						    .text = text });
+	struct blkremap_finding f = { .severity = BR_SNAP_CORRUPT, .code = BLKREMAP_CODE_META_DAMAGED };
+	struct report *rep = arg;
+
+	br_error(0, "lost: chunk %" PRIu64 " (exception %" PRIu64 "), which reads the origin again: %s", old_chunk,
+		 index, text);
+	f.text = br_error_text();
+	if (old_chunk < BR_SNAP_CHUNK_LIMIT) {	/* else it was never a chunk of any snapshot */
+		f.offset = old_chunk * rep->chunk_bytes;
+		f.length = rep->chunk_bytes;
+	}
+	return tell(rep, f);
+}
+
+/* What nothing names any more: behind what could not be read, and of an invalid store. */
+static int tell_unknown(struct report *rep, const struct br_snap_repaired *done)
+{
+	struct blkremap_finding f = { .severity = BR_SNAP_CORRUPT, .code = BLKREMAP_CODE_META_DAMAGED };
+
+	if (!done->was.valid)
+		br_error(0, "lost: whatever the origin has overwritten since the store became invalid, "
+			 "and nothing tells what that was");
+	else if (done->was.unknown)
+		br_error(0, "lost: up to %" PRIu64 " exceptions that could not be read", done->was.unknown);
+	else
+		return 0;
+	f.text = br_error_text();
+	return tell(rep, f);
+}
+
+static int tell_kept(struct report *rep, const struct br_snap_repaired *done)
+{
+	struct blkremap_finding f = { .severity = BR_SNAP_NOTE };
+
+	if (rep->worst < BR_SNAP_CORRUPT)
+		return 0;
+	br_error(0, "%" PRIu64 " of %" PRIu64 " exceptions kept", done->kept, done->kept + done->lost);
+	f.text = br_error_text();
+	return tell(rep, f);
 }
 
 static int repair_into(struct blkremap_ctx *ctx, struct store *from, struct store *to, struct report *rep)
 {
-	struct br_snap_repair_visitor v = { .finding = tell_finding, .lost = tell_lost, .arg = rep };
+	struct br_snap_repair_visitor v = { tell_damage, note_chunk, tell_lost, rep };
 	struct br_snap_repaired done;
+	int r;
 
 	from->opts.deep = true;
-	return br_snap_repair(ctx->core.env, &from->io, &from->opts, to ? &to->io : NULL, &v, &done);
+	r = br_snap_repair(ctx->core.env, &from->io, &from->opts, to ? &to->io : NULL, &v, &done);
+	if (r == 0)
+		r = tell_unknown(rep, &done);
+	return r ? r : tell_kept(rep, &done);
 }
 
 int blkremap_repair(struct blkremap_ctx *ctx, const char *spec, const char *out_spec, uint32_t flags,
 		    blkremap_finding_fn fn, void *opaque)
 {
-	struct report rep = { fn, opaque, 0 };
+	struct report rep = { .fn = fn, .opaque = opaque };
 	struct store from, to;
 	int r;
 
@@ -189,7 +245,7 @@ int blkremap_repair(struct blkremap_ctx *ctx, const char *spec, const char *out_
 		close_store(&to, ctx->core.env);
 	}
 	close_store(&from, ctx->core.env);
-	return r < 0 ? r : rep.worst;
+	return r ? r : rep.worst;
 }
 
 /* ---- dump and restore --------------------------------------------------------------------------------------------------- */

@@ -39,13 +39,23 @@ size_t br_snap_piece_bytes(const struct br_snap_layout *l)
 }
 
 /* Tell that what br_error_text() says is so.  0 or the visitor's result. */
+static int tell(struct check *c, const struct br_snap_finding *f)
+{
+	c->v->nr_findings[f->severity]++;
+	c->v->worst = BR_MAX(c->v->worst, (int)f->severity);
+	return c->visitor->finding ? c->visitor->finding(c->visitor->arg, f) : 0;
+}
+
 static int finding(struct check *c, enum br_snap_severity severity, uint64_t offset, uint64_t length)
 {
-	struct br_snap_finding f = { severity, offset, length, br_error_text() };
+	return tell(c, &(struct br_snap_finding){ severity, offset, length, br_error_text(), false });
+}
 
-	c->v->nr_findings[severity]++;
-	c->v->worst = BR_MAX(c->v->worst, (int)severity);
-	return c->visitor->finding ? c->visitor->finding(c->visitor->arg, &f) : 0;
+static int bad_entry(struct check *c, struct br_snap_entry e, enum br_snap_fault fault)
+{
+	br_snap_fault_error(&c->v->layout, c->index, e, fault);
+	return tell(c, &(struct br_snap_finding){ BR_SNAP_CORRUPT, br_snap_entry_offset(&c->v->layout, c->index),
+						  BR_SNAP_ENTRY_BYTES, br_error_text(), true });
 }
 
 /* The same, for what ends the check with @error. */
@@ -188,8 +198,7 @@ static int check_entry(struct check *c, struct br_snap_entry e)
 		fault = BR_SNAP_DATA_LOST;
 	if (fault) {
 		c->v->bad++;
-		br_snap_fault_error(&c->v->layout, c->index, e, (enum br_snap_fault)fault);
-		r = finding(c, BR_SNAP_CORRUPT, br_snap_entry_offset(&c->v->layout, c->index), BR_SNAP_ENTRY_BYTES);
+		r = bad_entry(c, e, (enum br_snap_fault)fault);
 	} else {
 		c->v->good++;
 	}

@@ -51,6 +51,7 @@ struct br_snap_finding {
 	enum br_snap_severity severity;
 	uint64_t offset, length;	/* bytes of the store */
 	const char *text;		/* until the next br_error() of this thread */
+	bool of_entry;			/* about one bad entry, which the visitor is shown next */
 };
 
 /* What is known so far; complete when br_snap_check() has returned 0. */

@@ -22,7 +22,7 @@ static int told(void *arg, const struct br_snap_finding *f)
 {
 	struct repair *rp = arg;
 
-	return rp->visitor->finding ? rp->visitor->finding(rp->visitor->arg, f) : 0;
+	return rp->visitor->finding && !f->of_entry ? rp->visitor->finding(rp->visitor->arg, f) : 0;
 }
 
 static int lose(struct repair *rp, struct br_snap_entry e, uint64_t index, const char *text)

@@ -15,7 +15,8 @@
 #include "meta/snap-check.h"
 
 struct br_snap_repair_visitor {
-	int (*finding)(void *arg, const struct br_snap_finding *f);	/* not 0 ends it; may be NULL */
+	/* What is wrong with the old store, but for single entries: see lost().  Not 0 ends it; may be NULL. */
+	int (*finding)(void *arg, const struct br_snap_finding *f);
 	int (*begin)(void *arg, const struct br_snap_verdict *v);	/* the layout is known; likewise */
 	/* The snapshot's chunk @old_chunk is not in the new store; @text: why.  Likewise. */
 	int (*lost)(void *arg, uint64_t old_chunk, uint64_t index, const char *text);

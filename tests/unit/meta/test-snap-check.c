@@ -17,7 +17,7 @@ enum { CHUNKS = 200, MOST = 180 };	/* MOST exceptions fit */
 
 /* What a check said. */
 struct told {
-	uint64_t nr, entries, begun;
+	uint64_t nr, of_entries, entries, begun;
 	struct br_snap_finding worst;	/* the first of the worst; its text is a copy */
 	char text[400];
 	int finding_result, entry_result;
@@ -28,6 +28,7 @@ static int tell(void *arg, const struct br_snap_finding *f)
 	struct told *t = arg;
 
 	t->nr++;
+	t->of_entries += f->of_entry;
 	if (f->severity > t->worst.severity) {
 		t->worst = *f;
 		snprintf(t->text, sizeof(t->text), "%s", f->text);
@@ -244,6 +245,7 @@ static void each_damage_is_named_with_its_place_and_the_rest_is_still_found(void
 		assert_int_equal(t.worst.offset, how->offset);
 		assert_int_equal(v.good, how->good);
 		assert_int_equal(t.begun, v.layout.chunks ? 1 : 0);
+		assert_int_equal(t.of_entries, v.bad);
 		disk_done(&d);
 	}
 }
@@ -342,12 +344,34 @@ static void a_given_chunk_size_replaces_the_guess_and_nothing_else(void **state)
 	t = (struct told){ .nr = 0 };
 	assert_int_equal(check(&d, &opts, &t, &v), 0);
 	assert_int_equal(v.good, 33);
+	assert_int_equal(v.nr_findings[BR_SNAP_NOTE], 0);
 	assert_false(v.header_good);
 	br_snap_header_format(d.bytes, CHUNK / 512, true);
 	opts.chunk_bytes = 2048;
 	t = (struct told){ .nr = 0 };
 	assert_int_equal(check(&d, &opts, &t, &v), 0);
 	assert_int_equal(v.layout.chunk_bytes, CHUNK);
+	disk_done(&d);
+}
+
+static void a_guess_is_noted_once(void **state)
+{
+	struct told t = { .nr = 0 };
+	struct br_snap_verdict v;
+	struct disk d;
+
+	(void)state;
+	disk_setup(&d, CHUNKS * CHUNK);
+	disk_make_store(&d, 3);
+	header_gone(&d);
+	assert_int_equal(check(&d, NULL, &t, &v), 0);
+	assert_int_equal(t.nr, 2);
+	assert_int_equal(v.nr_findings[BR_SNAP_NOTE], 1);
+	assert_non_null(strstr(br_error_text(), "looks like chunks of 512 bytes"));
+	t = (struct told){ .finding_result = 5 };
+	assert_int_equal(check(&d, NULL, &t, &v), 5);
+	assert_int_equal(t.nr, 1);
+	assert_int_equal(t.begun, 0);
 	disk_done(&d);
 }
 
@@ -401,6 +425,7 @@ int main(void)
 		cmocka_unit_test(the_origins_size_bounds_old_chunks),
 		cmocka_unit_test(only_a_deep_check_reads_the_data),
 		cmocka_unit_test(a_given_chunk_size_replaces_the_guess_and_nothing_else),
+		cmocka_unit_test(a_guess_is_noted_once),
 		cmocka_unit_test(whatever_a_visitor_returns_ends_the_check),
 		cmocka_unit_test(no_memory_ends_the_check_and_leaks_nothing),
 	};
