@@ -52,6 +52,7 @@ static void *map_zeroed(size_t size, size_t align)
 	return p + before;
 }
 
+/* Small blocks, and all of them under a sanitizer. */
 static void *malloc_zeroed(size_t size, size_t align)
 {
 	void *p;
@@ -103,6 +104,7 @@ static uint64_t posix_random(const struct blkremap_env *env)
 	return n ^ n >> 31;
 }
 
+/* Private to this process.  Returns at once if the word has changed meanwhile; a signal may end it early. */
 static void posix_word_wait(const struct blkremap_env *env, _Atomic uint32_t *word, uint32_t seen)
 {
 	(void)env;

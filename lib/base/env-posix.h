@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The real world, br_env_posix in env.h.  Memory, time, chance and wake-ups are made in env-posix.c; sleeping on a queue
- * needs to know queues, so that part lives a layer higher, in op/idle-posix.c.
+ * The real world, br_env_posix in env.h.  Memory, time, chance and wake-ups are made in env-posix.c; sleeping on a
+ * queue needs to know queues, so that part lives a layer higher, in op/idle-posix.c.
  */
 #ifndef BR_BASE_ENV_POSIX_H
 #define BR_BASE_ENV_POSIX_H

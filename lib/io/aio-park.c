@@ -2,9 +2,9 @@
 /*
  * Kernel aio contexts, used again.
  *
- * io_destroy() waits for grace periods of the kernel: 35 ms on the machine this was written on, for which every close of a
- * queue would sleep.  So a few contexts that nothing is in flight in are kept for the next queue of this process.  They are
- * never more than PARKED, and end with the process.
+ * io_destroy() waits for grace periods of the kernel: 35 ms on the machine this was written on, for which every close
+ * of a queue would sleep.  So a few contexts that nothing is in flight in are kept for the next queue of this process.
+ * They are never more than PARKED, and end with the process.
  *
  * A child of fork() has a copy of the list but not the contexts, so it forgets them.
  */

@@ -23,6 +23,7 @@ void br_bounce_done(struct br_bounce *b)
 	b->memory = NULL;
 }
 
+/* Last in, first out: the buffer that is warm in the cache. */
 void *br_bounce_take(struct br_bounce *b)
 {
 	if (!b->nr_free)
@@ -35,6 +36,7 @@ void br_bounce_give(struct br_bounce *b, void *buffer)
 	b->free[b->nr_free++] = (uint8_t)(((char *)buffer - b->memory) / BR_BOUNCE_BYTES);
 }
 
+/* Only the part of the vectors that belongs to the request counts. */
 bool br_bounce_needed(const struct br_req *req, uint32_t align, uint32_t block)
 {
 	uint64_t skip = req->iov_skip, left = req->length, n;

@@ -2,8 +2,8 @@
 /*
  * Bounce buffers: aligned memory for requests whose own buffers O_DIRECT would refuse.
  *
- * A pool belongs to one source and is private to its queue's owner.  It never grows: whoever finds it empty waits his turn,
- * and a request that is longer than one buffer goes through it piece by piece.
+ * A pool belongs to one source and is private to its queue's owner.  It never grows: whoever finds it empty waits his
+ * turn, and a request that is longer than one buffer goes through it piece by piece.
  */
 #ifndef BR_IO_BOUNCE_H
 #define BR_IO_BOUNCE_H

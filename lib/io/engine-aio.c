@@ -7,16 +7,16 @@
  *	poll()    completions, read from the ring that the kernel shares with us: no system call
  *	wait()    io_getevents(), with the bells watched by one-shot polls in the same context
  *
- * What the kernel refuses.  io_submit() may take a part of the batch: the rest follows at once.  -EAGAIN: the rest stays
- * here and follows the next completion; with nothing in flight none would come, so then the first request fails with it.
- * Any other error belongs to the first iocb alone: that request fails, or is tried in the way that such files know (FDSYNC
- * becomes fdatasync() in the jobs source, RWF_DSYNC a flush after the write).
+ * What the kernel refuses.  io_submit() may take a part of the batch: the rest follows at once.  -EAGAIN: the rest
+ * stays here and follows the next completion; with nothing in flight none would come, so then the first request fails
+ * with it.  Any other error belongs to the first iocb alone: that request fails, or is tried in the way that such files
+ * know (FDSYNC becomes fdatasync() in the jobs source, RWF_DSYNC a flush after the write).
  *
- * The ring.  Its layout is kernel ABI (fio and qemu read it too), told by a magic number and "incompatible features"; where
- * these are not as expected, io_getevents() is used.  head is ours, tail the kernel's.
+ * The ring.  Its layout is kernel ABI (fio and qemu read it too), told by a magic number and "incompatible features";
+ * where these are not as expected, io_getevents() is used.  head is ours, tail the kernel's.
  *
- * The short way.  Most requests are a read or write of one buffer that the kernel takes as it is: is_plain().  They have a
- * path of their own through submission and completion, which is the long one without its questions.
+ * The short way.  Most requests are a read or write of one buffer that the kernel takes as it is: is_plain().  They
+ * have a path of their own through submission and completion, which is the long one without its questions.
  *
  * All of it is private to the owner of the queue.
  */
@@ -69,8 +69,9 @@ static struct aio *to_aio(struct br_source *s)
 	return br_container_of(s, struct aio, source);
 }
 
-/* ---- towards the kernel ------------------------------------------------------------------------------------------------- */
+/* ---- towards the kernel ------------------------------------------------------------------------------------------ */
 
+/* Costs some 15 % a request, so only for queues whose descriptor somebody watches. */
 static void ring_bell_when_done(struct aio *a, struct iocb *iocb)
 {
 	io_set_eventfd(iocb, a->source.queue->bell);
@@ -90,6 +91,7 @@ static void prepare_vectors(struct br_file_io *io, int fd, long long at)
 		io_prep_pread(&io->iocb, fd, io->iov->iov_base, io->iov->iov_len, at);
 }
 
+/* The next piece of a read or write.  Where RWF_DSYNC is known not to work, FUA is a flush after the last piece. */
 static void prepare_transfer(struct br_file_io *io)
 {
 	const struct br_req *req = io->req;
@@ -112,6 +114,7 @@ static void add_to_batch(struct aio *a, struct br_file_io *io)
 	a->batch[a->nr_batch++] = &io->iocb;
 }
 
+/* There is room: the batch has as many places as the lane, and a request is in it once. */
 static void put_into_batch(struct aio *a, struct br_file_io *io)
 {
 	if (io->stage == BR_STAGE_FLUSH || io->req->op == BR_FLUSH)
@@ -129,8 +132,9 @@ static void drop_from_batch(struct aio *a, uint32_t n)
 		a->batch[i] = a->batch[i + n];
 }
 
-/* ---- completion --------------------------------------------------------------------------------------------------------- */
+/* ---- completion -------------------------------------------------------------------------------------------------- */
 
+/* The place that becomes free is given on at once, in order, before anybody new can ask for it. */
 static void finish(struct aio *a, struct br_file_io *io, int result)
 {
 	io->result = result;
@@ -151,6 +155,7 @@ static void hand_over_flush(struct aio *a, struct br_file_io *io)
 		put_into_batch(a, io);
 }
 
+/* The data of an FUA write is where a flush that begins now reaches it (its writes have completed). */
 static void flush_now(struct aio *a, struct br_file_io *io)
 {
 	io->stage = BR_STAGE_FLUSH;
@@ -160,6 +165,7 @@ static void flush_now(struct aio *a, struct br_file_io *io)
 		put_into_batch(a, io);
 }
 
+/* A refused FDSYNC has flushed nothing; any other error means that what was written before may be lost. */
 static void flush_ended(struct aio *a, struct br_file_io *io, int64_t result)
 {
 	if (result == -EINVAL || result == -EOPNOTSUPP || result == -ENOSYS) {
@@ -170,6 +176,7 @@ static void flush_ended(struct aio *a, struct br_file_io *io, int64_t result)
 	finish(a, io, result < 0 ? (int)result : 0);
 }
 
+/* One call of a read or write has ended: the request goes on, is flushed, or is over. */
 static void transfer_ended(struct aio *a, struct br_file_io *io, int64_t result)
 {
 	int r;
@@ -217,8 +224,9 @@ static int event(struct aio *a, const struct io_event *e)
 	return 1;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------------------------ */
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
 
+/* The kernel did not take the first of the batch.  What becomes of it may put it at the end again. */
 static void refused(struct aio *a, int error)
 {
 	struct br_file_io *io = a->batch[0]->data;
@@ -227,11 +235,13 @@ static void refused(struct aio *a, int error)
 	ended(a, io, error);
 }
 
+/* The context is full of what is in flight; what completes makes room. */
 static bool must_wait(const struct aio *a, int error)
 {
 	return (error == -EAGAIN || error == 0) && a->sent;
 }
 
+/* Ends: each round sends, drops or gives up something, and interruptions are counted. */
 static void aio_kick(struct br_source *s)
 {
 	struct aio *a = to_aio(s);
@@ -251,7 +261,7 @@ static void aio_kick(struct br_source *s)
 	}
 }
 
-/* ---- reaping ------------------------------------------------------------------------------------------------------------ */
+/* ---- reaping ----------------------------------------------------------------------------------------------------- */
 
 /* Bounded by what was there at the beginning: a device that completes at once does not keep us here. */
 static int reap_ring(struct aio *a)
@@ -271,6 +281,7 @@ static int reap_ring(struct aio *a)
 	return n;
 }
 
+/* The same through the kernel; returns how many requests have ended, or -errno. */
 static int reap(struct aio *a, long min, struct timespec *timeout)
 {
 	struct io_event events[EVENTS];
@@ -281,7 +292,9 @@ static int reap(struct aio *a, long min, struct timespec *timeout)
 	return r < 0 ? r : n;
 }
 
-/* What a completion has put into the batch (a next piece, a request that waited) goes out with the kick that follows. */
+/*
+ * What a completion has put into the batch (a next piece, a request that waited) goes out with the kick that follows.
+ */
 static int aio_poll(struct br_source *s)
 {
 	struct timespec now = { 0, 0 };
@@ -294,8 +307,9 @@ static int aio_poll(struct br_source *s)
 	return n < 0 ? 0 : n;
 }
 
-/* ---- sleeping ----------------------------------------------------------------------------------------------------------- */
+/* ---- sleeping ---------------------------------------------------------------------------------------------------- */
 
+/* False: the bell cannot be watched (an old kernel, or the watch is busy with another one). */
 static bool arm(struct aio *a, struct watch *w, int fd)
 {
 	struct iocb *iocb = &w->iocb;
@@ -319,6 +333,7 @@ static bool arm_all(struct aio *a, int wake_fd)
 	return all;
 }
 
+/* Returns early when there is anything to do, late never: both bells and the deadline end the sleep. */
 static void aio_wait(struct br_source *s, int wake_fd, int64_t timeout_ns)
 {
 	struct aio *a = to_aio(s);
@@ -330,7 +345,8 @@ static void aio_wait(struct br_source *s, int wake_fd, int64_t timeout_ns)
 		return;		/* the caller runs the queue, which kicks */
 	if (!arm_all(a, wake_fd) && (timeout_ns < 0 || timeout_ns > BLIND_NS))
 		timeout_ns = BLIND_NS;
-	ts = (struct timespec){ .tv_sec = (time_t)(timeout_ns / 1000000000), .tv_nsec = (long)(timeout_ns % 1000000000) };
+	ts.tv_sec = (time_t)(timeout_ns / 1000000000);
+	ts.tv_nsec = (long)(timeout_ns % 1000000000);
 	r = reap(a, 1, timeout_ns < 0 ? NULL : &ts);
 	if (r < 0 && r != -EINTR) {	/* should not be; but whoever calls us in a loop must not spin */
 		ts = (struct timespec){ .tv_nsec = BLIND_NS };
@@ -349,7 +365,7 @@ static void aio_notify(struct br_source *s, bool on)
 		ring_bell_when_done(a, a->batch[i]);
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static bool is_armed(const struct aio *a)
 {
@@ -398,6 +414,7 @@ static const struct br_source_ops aio_ops = {
 	.close = aio_close,
 };
 
+/* The number of a context is the address at which the kernel has mapped its ring. */
 static struct ring *ring_of(io_context_t ctx)
 {
 	struct ring *ring = (struct ring *)(void *)ctx;
@@ -444,6 +461,7 @@ int br_aio_get(struct br_queue *q, struct br_source **ret)
 	return 0;
 }
 
+/* A single vector is a whole number of blocks, because the request is: its address alone decides. */
 static bool is_plain(const struct aio *a, const struct br_file *f, const struct br_req *req)
 {
 	const struct iovec *v = req->iov;
@@ -453,6 +471,7 @@ static bool is_plain(const struct aio *a, const struct br_file *f, const struct 
 	return !f->direct || !(((uintptr_t)v->iov_base + req->iov_skip) & (f->dev.buffer_align - 1));
 }
 
+/* As br_lane_take(), for one that needs no bounce buffer and overtakes nobody. */
 static struct br_file_io *take_plain(struct aio *a, struct br_file *f, struct br_req *req)
 {
 	struct br_file_io *io = br_pool_take(&a->lane.ios);

@@ -2,14 +2,14 @@
 /*
  * Engines "threads" and "sync": requests done by blocking calls.
  *
- * A context has one pool, made with its first source and joined with its last.  Threads are made when there is work that
- * no idle one can take, up to MAX_THREADS.  Jobs begin in the order of their submission; each comes home to its request's
- * queue by br_queue_post() and is completed there.
+ * A context has one pool, made with its first source and joined with its last.  Threads are made when there is work
+ * that no idle one can take, up to MAX_THREADS.  Jobs begin in the order of their submission; each comes home to its
+ * request's queue by br_queue_post() and is completed there.
  *
  * "sync" is the same source without a pool: kick() does the work in place.
  *
- * pools_lock protects the list of pools and their reference counts; pool->lock the pool's work and thread count.  Neither
- * is held while the other is taken, nor over a blocking call.
+ * pools_lock protects the list of pools and their reference counts; pool->lock the pool's work and thread count.
+ * Neither is held while the other is taken, nor over a blocking call.
  */
 #include "io/file-internal.h"
 
@@ -55,7 +55,7 @@ static struct br_file_io *to_io(struct br_task *t)
 	return br_container_of(t, struct br_file_io, task);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------------------ */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 /* Returns NULL when the pool ends and nothing is left to do. */
 static struct br_file_io *next_job(struct pool *p)
@@ -119,8 +119,9 @@ static bool push_job(struct pool *p, struct br_file_io *io)
 	return taken;
 }
 
-/* ---- pools -------------------------------------------------------------------------------------------------------------- */
+/* ---- pools ------------------------------------------------------------------------------------------------------- */
 
+/* Under pools_lock. */
 static struct pool *find_pool(const struct br_ctx *ctx)
 {
 	struct br_list *l;
@@ -131,6 +132,7 @@ static struct pool *find_pool(const struct br_ctx *ctx)
 	return NULL;
 }
 
+/* Under pools_lock.  No thread is made before there is work. */
 static struct pool *new_pool(const struct br_ctx *ctx)
 {
 	struct pool *p = br_alloc(ctx->env, sizeof(*p));
@@ -159,6 +161,7 @@ static struct pool *get_pool(const struct br_ctx *ctx)
 	return p;
 }
 
+/* Nobody can push any more, and what was pushed has come home: its sources are closed. */
 static void free_pool(struct pool *p)
 {
 	pthread_mutex_lock(&p->lock);
@@ -185,8 +188,9 @@ static void put_pool(struct pool *p)
 		free_pool(p);
 }
 
-/* ---- the source --------------------------------------------------------------------------------------------------------- */
+/* ---- the source -------------------------------------------------------------------------------------------------- */
 
+/* Complete it, and let those that waited for its place into the next batch. */
 static void finish(struct jobs *j, struct br_file_io *io)
 {
 	br_lane_finish(&j->lane, io);
@@ -202,6 +206,7 @@ static void come_home(struct br_task *t)
 	finish(to_jobs(io->source), io);
 }
 
+/* Cached data needs no thread.  A pool that has not got a single thread leaves the work to us. */
 static void dispatch(struct jobs *j, struct br_file_io *io)
 {
 	if (j->pool) {
@@ -233,6 +238,7 @@ static int jobs_poll(struct br_source *s)
 	return 0;
 }
 
+/* The last source of a context joins the pool's threads. */
 static void jobs_close(struct br_source *s)
 {
 	struct jobs *j = to_jobs(s);

@@ -21,7 +21,7 @@
 
 enum { SECTOR = 512, BIG_SECTOR = 4096, TEXT = 128 };
 
-/* ---- size --------------------------------------------------------------------------------------------------------------- */
+/* ---- size -------------------------------------------------------------------------------------------------------- */
 
 int br_file_bytes(const struct br_file *f, uint64_t *ret_bytes)
 {
@@ -40,7 +40,7 @@ int br_file_bytes(const struct br_file *f, uint64_t *ret_bytes)
 	return 0;
 }
 
-/* ---- alignment ---------------------------------------------------------------------------------------------------------- */
+/* ---- alignment --------------------------------------------------------------------------------------------------- */
 
 /* What O_DIRECT asks for, from the file system itself.  False: it does not tell. */
 static bool ask_alignment(struct br_file *f)
@@ -56,7 +56,9 @@ static bool ask_alignment(struct br_file *f)
 	return true;
 }
 
-/* Read one block of that size at an odd multiple of it.  At the end of the file that yields 0, which is good news too. */
+/*
+ * Read one block of that size at an odd multiple of it.  At the end of the file that yields 0, which is good news too.
+ */
 static bool can_read(const struct br_file *f, uint32_t block)
 {
 	char *p = NULL;
@@ -69,6 +71,10 @@ static bool can_read(const struct br_file *f, uint32_t block)
 	return good;
 }
 
+/*
+ * Buffered: any address, blocks of a sector.  Direct: ask, else try; and try what was told, before a user meets the
+ * truth.
+ */
 static int find_alignment(struct br_file *f)
 {
 	struct br_dev *d = &f->dev;
@@ -83,11 +89,12 @@ static int find_alignment(struct br_file *f)
 		d->buffer_align = d->logical_block;
 	}
 	if (!can_read(f, d->logical_block))
-		return br_error(-EOPNOTSUPP, "O_DIRECT does not work here: no read of %u bytes is accepted", d->logical_block);
+		return br_error(-EOPNOTSUPP, "O_DIRECT does not work here: no read of %u bytes is accepted",
+				d->logical_block);
 	return 0;
 }
 
-/* ---- block devices ------------------------------------------------------------------------------------------------------ */
+/* ---- block devices ----------------------------------------------------------------------------------------------- */
 
 /* A number from the device's folder in sysfs, or from that of the disk that a partition is part of; 0: not there. */
 static uint64_t queue_limit(const struct br_file *f, const char *name)
@@ -100,8 +107,8 @@ static uint64_t queue_limit(const struct br_file *f, const char *name)
 		FILE *file;
 		int got;
 
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s/%s", major(f->id_dev), minor(f->id_dev), folders[i],
-			 name);
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s/%s", major(f->id_dev), minor(f->id_dev),
+			 folders[i], name);
 		file = fopen(path, "re");
 		if (!file)
 			continue;
@@ -132,6 +139,7 @@ static int block_geometry(struct br_file *f)
 	return 0;
 }
 
+/* FUA always works (by a flush if not otherwise), and so do zeroes (by writing them). */
 static uint32_t block_caps(struct br_file *f)
 {
 	uint32_t caps = BR_CAP_VOLATILE_CACHE;
@@ -146,7 +154,7 @@ static uint32_t block_caps(struct br_file *f)
 	return caps;
 }
 
-/* ---- regular files ------------------------------------------------------------------------------------------------------ */
+/* ---- regular files ----------------------------------------------------------------------------------------------- */
 
 static bool is_on_tmpfs(const struct br_file *f)
 {
@@ -183,6 +191,7 @@ static bool can_punch(struct br_file *f)
 	return false;
 }
 
+/* A file's data sits in the page cache or the disk's, so there is always a volatile cache. */
 static uint32_t file_caps(struct br_file *f)
 {
 	uint32_t caps = BR_CAP_VOLATILE_CACHE | BR_CAP_EXTENTS;
@@ -208,7 +217,7 @@ int br_file_geometry(struct br_file *f)
 	if (r < 0)
 		return r;
 	if (d->logical_block > BR_BOUNCE_BYTES || d->buffer_align > BR_BOUNCE_ALIGN)
-		return br_error(-EOPNOTSUPP, "it needs blocks of %u bytes and buffers at multiples of %u; at most %d and %d are served",
+		return br_error(-EOPNOTSUPP, "blocks of %u bytes, buffers at multiples of %u: %d and %d are the most",
 				d->logical_block, d->buffer_align, BR_BOUNCE_BYTES, BR_BOUNCE_ALIGN);
 	r = br_file_bytes(f, &bytes);
 	if (r < 0)

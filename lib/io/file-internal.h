@@ -2,10 +2,10 @@
 /*
  * What the file device and its engines share.  Nobody else includes this.
  *
- * A request that a file engine works on has a struct br_file_io: how far it is, which vectors the call under way uses, its
- * bounce buffer.  They come from the source's lane, which is as long as the source's memory; requests beyond that wait in
- * order.  All of a lane is private to the owner of the queue, but a br_file_io that was handed to a pool thread is that
- * thread's until it comes home.
+ * A request that a file engine works on has a struct br_file_io: how far it is, which vectors the call under way uses,
+ * its bounce buffer.  They come from the source's lane, which is as long as the source's memory; requests beyond that
+ * wait in order.  All of a lane is private to the owner of the queue, but a br_file_io that was handed to a pool thread
+ * is that thread's until it comes home.
  */
 #ifndef BR_IO_FILE_INTERNAL_H
 #define BR_IO_FILE_INTERNAL_H
@@ -54,7 +54,7 @@ static inline struct br_file *br_to_file(struct br_dev *dev)
 	return (struct br_file *)(void *)dev;
 }
 
-/* ---- requests under way (file-io.c) ------------------------------------------------------------------------------------- */
+/* ---- requests under way (file-io.c) ------------------------------------------------------------------------------ */
 
 enum br_file_stage {
 	BR_STAGE_WHOLE,			/* all of the request */
@@ -91,7 +91,8 @@ struct br_file_io {
 int br_lane_init(struct br_lane *lane, const struct blkremap_env *env, uint32_t n);
 void br_lane_done(struct br_lane *lane);
 /* Begin with @req.  NULL: it waits, br_lane_next() will return it. */
-struct br_file_io *br_lane_take(struct br_lane *lane, struct br_source *s, struct br_req *req, enum br_file_stage stage);
+struct br_file_io *br_lane_take(struct br_lane *lane, struct br_source *s, struct br_req *req,
+				enum br_file_stage stage);
 struct br_file_io *br_lane_next_waiting(struct br_lane *lane, struct br_source *s);
 
 /* Begin with the first of those that wait.  NULL: nobody waits, or not enough is free. */
@@ -115,21 +116,21 @@ int br_file_io_moved(struct br_file_io *io, int64_t result);
 /* Does the errno of a FUA write mean that this file does not know RWF_DSYNC?  Remembers it. */
 bool br_file_io_lost_dsync(struct br_file_io *io, int error);
 
-/* ---- doing it in the calling thread (file-perform.c) --------------------------------------------------------------------- */
+/* ---- doing it in the calling thread (file-perform.c) ------------------------------------------------------------- */
 
 /* Blocks.  Returns the request's result. */
 int32_t br_file_perform(struct br_file_io *io);
 /* Read what can be read without blocking.  True: finished, io->result says how. */
 bool br_file_perform_nowait(struct br_file_io *io);
 
-/* ---- what it is like (file-geometry.c) ----------------------------------------------------------------------------------- */
+/* ---- what it is like (file-geometry.c) --------------------------------------------------------------------------- */
 
 /* Fill the device's sizes, blocks and caps from the descriptor. */
 int br_file_geometry(struct br_file *f);
 /* The size now, in whole blocks. */
 int br_file_bytes(const struct br_file *f, uint64_t *ret_bytes);
 
-/* ---- who may open (file-lock.c) ------------------------------------------------------------------------------------------ */
+/* ---- who may open (file-lock.c) ---------------------------------------------------------------------------------- */
 
 /* Enter the list of open files and lock.  -EBUSY names the holder. */
 int br_file_lock(struct br_file *f, const char *what);
@@ -137,12 +138,15 @@ void br_file_unlock(struct br_file *f);
 /* The block device @path is held exclusively: -EBUSY, with a sentence that tells by whom. */
 int br_file_busy(const char *path);
 
-/* ---- engines ------------------------------------------------------------------------------------------------------------- */
+/* ---- engines ----------------------------------------------------------------------------------------------------- */
 
 /* The queue's source, made if need be.  Owner of the queue.  -EAGAIN, -ENOSYS, -ENOMEM ... */
 int br_aio_get(struct br_queue *q, struct br_source **ret);
 void br_aio_submit(struct br_source *s, struct br_req *req);
-/* Kernel contexts for BR_AIO_DEPTH requests and two polls each (aio-park.c).  Nothing is in flight when one is given back. */
+/*
+ * Kernel contexts for BR_AIO_DEPTH requests and two polls each (aio-park.c).  Nothing is in flight when one is given
+ * back.
+ */
 int br_aio_context_get(io_context_t *ret);
 void br_aio_context_put(io_context_t ctx);
 bool br_aio_works(void);	/* can one be had now? */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Pieces.  Most requests are one piece: their own vectors, passed as they are.  A request becomes several when it is
- * bounced, when the kernel transfers less than it was asked for, or when it is a slice that begins or ends inside a vector
- * and has more vectors than fit here.  Such a cut is made at a block boundary where there is one.
+ * bounced, when the kernel transfers less than it was asked for, or when it is a slice that begins or ends inside a
+ * vector and has more vectors than fit here.  Such a cut is made at a block boundary where there is one.
  */
 #include "io/file-internal.h"
 
@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "blkremap/blkremap.h"
 
-/* ---- lanes -------------------------------------------------------------------------------------------------------------- */
+/* ---- lanes ------------------------------------------------------------------------------------------------------- */
 
 int br_lane_init(struct br_lane *lane, const struct blkremap_env *env, uint32_t n)
 {
@@ -40,6 +40,7 @@ static bool is_bounced(const struct br_file *f, const struct br_req *req, enum b
 	       br_bounce_needed(req, f->dev.buffer_align, f->dev.logical_block);
 }
 
+/* A place and, if need be, a buffer: both or neither, so that nobody holds one while he waits for the other. */
 static struct br_file_io *try_take(struct br_lane *lane, struct br_source *s, struct br_req *req,
 				   enum br_file_stage stage)
 {
@@ -93,6 +94,7 @@ struct br_file_io *br_lane_next_waiting(struct br_lane *lane, struct br_source *
 	return io;
 }
 
+/* Why a request failed, where nobody has said so yet. */
 static uint32_t reason(const struct br_file_io *io)
 {
 	if (io->code)
@@ -126,8 +128,9 @@ void br_lane_finish(struct br_lane *lane, struct br_file_io *io)
 	br_req_complete(req, result);
 }
 
-/* ---- pieces ------------------------------------------------------------------------------------------------------------- */
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
+/* As much as the buffer holds.  Reads are copied out of it when they have arrived, in br_file_io_moved(). */
 static void piece_of_bounce(struct br_file_io *io, uint64_t left)
 {
 	io->piece = BR_MIN(left, (uint64_t)BR_BOUNCE_BYTES);
@@ -138,6 +141,7 @@ static void piece_of_bounce(struct br_file_io *io, uint64_t left)
 		br_req_copy_out(io->req, io->done, io->bounce, io->piece);
 }
 
+/* The vectors are all of the request and nothing else, and not more than one call takes. */
 static bool fits_as_it_is(const struct br_file_io *io)
 {
 	const struct br_req *req = io->req;
@@ -169,6 +173,7 @@ static void trim_to_block(struct br_file_io *io)
 	}
 }
 
+/* Own vectors over the next bytes of the request, as many as there is room for. */
 static void piece_of_slices(struct br_file_io *io, uint64_t left)
 {
 	const struct br_req *req = io->req;
@@ -224,7 +229,7 @@ static int moved_nothing(struct br_file_io *io)
 		return br_error(-EIO, "%s: nothing of %" PRIu64 " bytes could be written at offset %" PRIu64,
 				io->file->dev.name, io->piece, at);
 	io->code = BLKREMAP_CODE_BEYOND_END;
-	return br_error(-EIO, "%s: it ends before offset %" PRIu64 ", although it had %" PRIu64 " bytes when it was opened",
+	return br_error(-EIO, "%s: it ends before offset %" PRIu64 ", although it had %" PRIu64 " bytes before",
 			io->file->dev.name, at + io->piece, atomic_load(&io->file->dev.bytes));
 }
 

@@ -3,11 +3,11 @@
  * Who may open a file.
  *
  * Between processes: an OFD lock on the whole file, shared for readers.  It belongs to the open file description, so it
- * ends with the process whatever happens.  Inside this process: the list below, because descriptors that were duplicated
- * from one another share their description, and a block device may be opened by two names.
+ * ends with the process whatever happens.  Inside this process: the list below, because descriptors that were
+ * duplicated from one another share their description, and a block device may be opened by two names.
  *
- * The kernel does not tell who holds an OFD lock.  /proc/PID/fdinfo shows the locks of each descriptor, so the holder is
- * looked for there; that takes long on a big machine, and happens only on the way to an error.
+ * The kernel does not tell who holds an OFD lock.  /proc/PID/fdinfo shows the locks of each descriptor, so the holder
+ * is looked for there; that takes long on a big machine, and happens only on the way to an error.
  */
 #include "io/file-internal.h"
 
@@ -28,7 +28,7 @@ enum { TEXT = 128, LINE = 256 };
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct br_list open_files = { &open_files, &open_files };	/* struct br_file.open_link; under list_lock */
 
-/* ---- the holder's name -------------------------------------------------------------------------------------------------- */
+/* ---- the holder's name ------------------------------------------------------------------------------------------- */
 
 static void program_of(long pid, char *name, size_t size)
 {
@@ -81,6 +81,7 @@ static bool holds_lock(const char *pid, const char *inode)
 	return found;
 }
 
+/* The first process that shows a lock on this inode, or 0. */
 static long find_holder(const struct br_file *f)
 {
 	char inode[TEXT];
@@ -114,8 +115,9 @@ static int tell_holder(const struct br_file *f, const char *what, const struct f
 	return br_error(-EBUSY, "%s is in use by process %ld (%s)", what, pid, program);
 }
 
-/* ---- the two locks ------------------------------------------------------------------------------------------------------ */
+/* ---- the two locks ----------------------------------------------------------------------------------------------- */
 
+/* F_OFD_SETLK does not wait; a lock that is there already is EAGAIN or EACCES. */
 static int lock_description(struct br_file *f, const char *what)
 {
 	struct flock lock = { .l_type = f->rdonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
@@ -147,6 +149,7 @@ static int busy_here(const char *what, const char *name)
 	return br_error(-EBUSY, "%s is open in this process already, as device '%s'", what, name);
 }
 
+/* To look and to enter is one step, or two openers would both find nobody. */
 static int enter_list(struct br_file *f, const char *what)
 {
 	struct br_file *other;

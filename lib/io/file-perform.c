@@ -23,8 +23,9 @@ static bool is_unsupported(int error)
 	return error == -EOPNOTSUPP || error == -ENOSYS || error == -ENOTTY;
 }
 
-/* ---- reads and writes --------------------------------------------------------------------------------------------------- */
+/* ---- reads and writes -------------------------------------------------------------------------------------------- */
 
+/* One call for the current piece; bytes or -errno. */
 static int64_t call_once(struct br_file_io *io, int flags)
 {
 	const struct br_req *req = io->req;
@@ -38,6 +39,7 @@ static int64_t call_once(struct br_file_io *io, int flags)
 	return r < 0 ? -errno : r;
 }
 
+/* FUA: the piece is durable when the call returns, or io->flush_after says that a flush must follow. */
 static int64_t move_piece(struct br_file_io *io)
 {
 	bool fua = io->req->op == BR_WRITE && (io->req->flags & BR_FUA);
@@ -63,6 +65,7 @@ static int flush(struct br_file_io *io)
 	return r < 0 ? -errno : 0;
 }
 
+/* All pieces, one after another. */
 static int transfer(struct br_file_io *io)
 {
 	int r;
@@ -92,8 +95,9 @@ bool br_file_perform_nowait(struct br_file_io *io)
 	return io->result == 0;
 }
 
-/* ---- discards and zeroes ------------------------------------------------------------------------------------------------ */
+/* ---- discards and zeroes ----------------------------------------------------------------------------------------- */
 
+/* The size stays: what lies beyond the end of a file that has become shorter is left alone. */
 static int change_allocation(struct br_file_io *io, int mode)
 {
 	const struct br_req *req = io->req;
@@ -143,6 +147,7 @@ static int zero_range(struct br_file_io *io)
 	return r;
 }
 
+/* The slow way, which always works.  In pieces of sixteen times the zeroes we have. */
 static int write_zeroes(struct br_file_io *io)
 {
 	struct iovec v[BR_FILE_VECS];
@@ -168,6 +173,7 @@ static int write_zeroes(struct br_file_io *io)
 	return 0;
 }
 
+/* The cheapest way that the flags allow and the file knows. */
 static int make_zeroes(struct br_file_io *io)
 {
 	int r = -EOPNOTSUPP;
@@ -181,7 +187,7 @@ static int make_zeroes(struct br_file_io *io)
 	return r;
 }
 
-/* ---- extents ------------------------------------------------------------------------------------------------------------ */
+/* ---- extents ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t file_end(const struct br_file *f)
 {
@@ -224,6 +230,7 @@ static uint64_t room_for_extents(const struct br_req *req)
 	return BR_MIN(n / sizeof(struct blkremap_extent), (uint64_t)INT32_MAX);
 }
 
+/* As many runs as the caller has room for; the last one tells him where to go on. */
 static int32_t find_extents(struct br_file_io *io)
 {
 	const struct br_req *req = io->req;
@@ -244,8 +251,9 @@ static int32_t find_extents(struct br_file_io *io)
 	return n;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
 
+/* A discard or zeroes that are FUA are durable with the flush of the file that follows them. */
 static int change(struct br_file_io *io)
 {
 	int r = io->req->op == BR_DISCARD ? discard(io) : make_zeroes(io);

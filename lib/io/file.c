@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Opening goes: descriptor, identity, lock, geometry, engine, a place in the context.  Whatever fails on the way takes back
- * what was done before it; a file that was created is removed again.
+ * Opening goes: descriptor, identity, lock, geometry, engine, a place in the context.  Whatever fails on the way takes
+ * back what was done before it; a file that was created is removed again.
  */
 #include "io/file.h"
 
@@ -19,7 +19,7 @@
 
 enum { WHAT_BYTES = 200 };
 
-/* ---- channels ----------------------------------------------------------------------------------------------------------- */
+/* ---- channels ---------------------------------------------------------------------------------------------------- */
 
 /* Aio refused (the kernel has no room for one more context): this queue goes without, more slowly. */
 static int file_chan_open(struct br_chan *chan)
@@ -43,6 +43,7 @@ static void file_chan_close(struct br_chan *chan)
 	(void)chan;
 }
 
+/* Aio knows reads, writes and flushes; all else blocks and goes where blocking is allowed. */
 static void file_submit(struct br_chan *chan, struct br_req *req)
 {
 	struct br_file *f = br_to_file(chan->dev);
@@ -61,7 +62,7 @@ static void file_submit(struct br_chan *chan, struct br_req *req)
 		br_jobs_submit(c->jobs, req, BR_STAGE_WHOLE);
 }
 
-/* ---- size --------------------------------------------------------------------------------------------------------------- */
+/* ---- size -------------------------------------------------------------------------------------------------------- */
 
 /* Under f->resizing. */
 static int grow(struct br_file *f, uint64_t bytes)
@@ -72,17 +73,18 @@ static int grow(struct br_file *f, uint64_t bytes)
 	if (r < 0)
 		return r;
 	if (bytes % f->dev.logical_block || bytes < now)
-		return br_error(-EINVAL, "%s: %" PRIu64 " bytes are not whole blocks of %u, or less than the %" PRIu64 " it has",
+		return br_error(-EINVAL, "%s: %" PRIu64 " bytes are not whole blocks of %u, or less than its %" PRIu64,
 				f->dev.name, bytes, f->dev.logical_block, now);
 	if (bytes > f->max_grow)
 		return br_error(-ENOSPC, "%s may not grow to %" PRIu64 " bytes, only to %" PRIu64, f->dev.name, bytes,
 				f->max_grow);
 	if (ftruncate(f->fd, (off_t)bytes) < 0)
-		return br_error(-errno, "%s cannot grow from %" PRIu64 " to %" PRIu64 " bytes (errno %d)", f->dev.name, now,
-				bytes, errno);
+		return br_error(-errno, "%s cannot grow from %" PRIu64 " to %" PRIu64 " bytes (errno %d)",
+				f->dev.name, now, bytes, errno);
 	return 0;
 }
 
+/* New size first in the file, then in dev->bytes: nobody can address what is not there yet. */
 static int file_resize(struct br_dev *dev, uint64_t bytes, uint64_t *ret_bytes)
 {
 	struct br_file *f = br_to_file(dev);
@@ -104,7 +106,7 @@ static int file_resize(struct br_dev *dev, uint64_t bytes, uint64_t *ret_bytes)
 	return r;
 }
 
-/* ---- closing ------------------------------------------------------------------------------------------------------------ */
+/* ---- closing ----------------------------------------------------------------------------------------------------- */
 
 static void free_file(struct br_file *f)
 {
@@ -120,7 +122,7 @@ static int file_close(struct br_dev *dev)
 
 	br_file_unlock(f);
 	if (close(f->fd) < 0 && errno != EINTR)
-		r = br_error(-errno, "closing %s failed (errno %d): what was written and not flushed may be lost", dev->name,
+		r = br_error(-errno, "closing %s failed (errno %d): what was not flushed may be lost", dev->name,
 			     errno);
 	free_file(f);
 	return r;
@@ -136,7 +138,7 @@ static const struct br_dev_ops file_ops = {
 	.close = file_close,
 };
 
-/* ---- getting a descriptor ----------------------------------------------------------------------------------------------- */
+/* ---- getting a descriptor ---------------------------------------------------------------------------------------- */
 
 /* The new name is durable only when its folder is. */
 static int sync_folder(const char *path)
@@ -154,16 +156,19 @@ static int sync_folder(const char *path)
 	return r;
 }
 
+/* Size, then file, then folder: a crash before the end leaves no name, or a file of zeroes. */
 static int fill_new_file(int fd, const struct br_file_opts *o)
 {
 	int r;
 
 	if (ftruncate(fd, (off_t)o->bytes) < 0 || fsync(fd) < 0)
-		return br_error(-errno, "%s cannot be made %" PRIu64 " bytes long (errno %d)", o->path, o->bytes, errno);
+		return br_error(-errno, "%s cannot be made %" PRIu64 " bytes long (errno %d)", o->path, o->bytes,
+				errno);
 	r = sync_folder(o->path);
 	return r < 0 ? br_error(r, "the folder of %s cannot be synced (errno %d)", o->path, -r) : 0;
 }
 
+/* Exclusively, and for its owner alone; on failure the name is gone again. */
 static int create_file(const struct br_file_opts *o, int flags)
 {
 	int fd, r;
@@ -171,7 +176,8 @@ static int create_file(const struct br_file_opts *o, int flags)
 	if (o->rdonly)
 		return br_error(-EINVAL, "%s cannot be created and opened for reading only", o->path);
 	if (o->bytes > INT64_MAX || strlen(o->path) >= PATH_MAX)
-		return br_error(-EINVAL, "%.64s: %" PRIu64 " bytes are too many, or its name is too long", o->path, o->bytes);
+		return br_error(-EINVAL, "%.64s: %" PRIu64 " bytes are too many, or its name is too long", o->path,
+				o->bytes);
 	fd = open(o->path, flags | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return br_error(-errno, "%s cannot be created (errno %d)", o->path, errno);
@@ -190,11 +196,16 @@ static bool is_block_path(const char *path)
 	return stat(path, &st) == 0 && S_ISBLK(st.st_mode);
 }
 
-/* O_NONBLOCK so that a pipe, which is refused later, does not hold us up; O_EXCL on a device keeps mounts and others away. */
+/*
+ * O_NONBLOCK so that a pipe, which is refused later, does not hold us up; O_EXCL on a device keeps mounts and others
+ * away.
+ */
 static int open_path(const struct br_file_opts *o)
 {
-	int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (o->rdonly ? O_RDONLY : O_RDWR) | (o->direct ? O_DIRECT : 0), fd;
+	int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (o->rdonly ? O_RDONLY : O_RDWR), fd;
 
+	if (o->direct)
+		flags |= O_DIRECT;
 	if (o->create)
 		return create_file(o, flags);
 	if (!o->rdonly && !o->nolock && is_block_path(o->path))
@@ -209,6 +220,7 @@ static int open_path(const struct br_file_opts *o)
 	return br_error(-errno, "%s cannot be opened (errno %d)", o->path, errno);
 }
 
+/* The flags of a description are shared with the application, so they are demanded, never changed. */
 static int duplicate_fd(const struct br_file_opts *o)
 {
 	int flags = fcntl(o->fd, F_GETFL), fd;
@@ -216,7 +228,8 @@ static int duplicate_fd(const struct br_file_opts *o)
 	if (flags < 0 || (flags & O_PATH))
 		return br_error(-EBADF, "%d is not a descriptor that can be read", o->fd);
 	if ((flags & O_ACCMODE) == O_WRONLY || (!o->rdonly && (flags & O_ACCMODE) != O_RDWR))
-		return br_error(-EACCES, "descriptor %d is not open for reading%s", o->fd, o->rdonly ? "" : " and writing");
+		return br_error(-EACCES, "descriptor %d is not open for reading%s", o->fd,
+				o->rdonly ? "" : " and writing");
 	if (flags & O_APPEND)
 		return br_error(-EINVAL, "descriptor %d is in append mode, which ignores offsets", o->fd);
 	if (o->create || (o->direct && !(flags & O_DIRECT)))
@@ -235,8 +248,9 @@ static int get_fd(const struct br_file_opts *o)
 	return open_path(o);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------------ */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
+/* What it is, from the descriptor and not from the path, which may mean another file by now. */
 static int identify(struct br_file *f, const char *what)
 {
 	int flags = fcntl(f->fd, F_GETFL);
@@ -253,6 +267,7 @@ static int identify(struct br_file *f, const char *what)
 	return 0;
 }
 
+/* What the caller wants, else what blocks nobody; where aio is refused, the next best without a word of failure. */
 static int choose_engine(struct br_file *f, const struct br_ctx *ctx, const char *wanted)
 {
 	bool aio = f->direct || ctx->no_threads || f->tmpfs;

@@ -7,18 +7,18 @@
  *	...
  *	br_dev_put(dev);
  *
- * Engines.  "aio": libaio, for O_DIRECT and tmpfs, where io_submit() does not block, and in contexts without threads (where
- * buffered I/O blocks whoever submits, with any engine).  "threads": a few threads a context with preadv() and its kin;
- * everything else that is buffered.  "sync": the same calls in the thread that runs the queue, for contexts without threads
- * where aio is refused.  What one engine cannot do (a discard, a flush that aio refuses) it
- * hands to the next, so no request fails because of the choice.  dev->engine tells which one it is.
+ * Engines.  "aio": libaio, for O_DIRECT and tmpfs, where io_submit() does not block, and in contexts without threads
+ * (where buffered I/O blocks whoever submits, with any engine).  "threads": a few threads a context with preadv() and
+ * its kin; everything else that is buffered.  "sync": the same calls in the thread that runs the queue, for contexts
+ * without threads where aio is refused.  What one engine cannot do (a discard, a flush that aio refuses) it hands to
+ * the next, so no request fails because of the choice.  dev->engine tells which one it is.
  *
- * Locks.  Unless nolock: an OFD lock on the whole file (shared if rdonly), O_EXCL on a block device opened for writing, and
- * a list of what this process has open, because descriptors that were duplicated share their lock.  -EBUSY names the holder
- * where it can be found.
+ * Locks.  Unless nolock: an OFD lock on the whole file (shared if rdonly), O_EXCL on a block device opened for writing,
+ * and a list of what this process has open, because descriptors that were duplicated share their lock.  -EBUSY names
+ * the holder where it can be found.
  *
- * Durability is a flush's or FUA's business: closing flushes nothing.  A file made by .create is durable, name included,
- * with .bytes of zeroes.  Growth is durable after the next flush.
+ * Durability is a flush's or FUA's business: closing flushes nothing.  A file made by .create is durable, name
+ * included, with .bytes of zeroes.  Growth is durable after the next flush.
  *
  * Of a descriptor given by .fd the file position means nothing afterwards (EXTENTS moves it).
  */

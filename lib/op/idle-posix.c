@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sleeping in the real world: in the engine that has something in flight if it can watch a bell meanwhile, else in poll().
- * In a context without threads the sleeper is also the one who runs the library's own queues, so it hears their bell too.
+ * Sleeping in the real world: in the engine that has something in flight if it can watch a bell meanwhile, else in
+ * poll(). In a context without threads the sleeper is also the one who runs the library's own queues, so it hears their
+ * bell too.
  */
 #include "base/env-posix.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The system calls of the file engines, each made to fail or to do less at its first, second, third ... call, until a run
- * needs fewer calls than that.  The linker sends them here (--wrap).
+ * The system calls of the file engines, each made to fail or to do less at its first, second, third ... call, until a
+ * run needs fewer calls than that.  The linker sends them here (--wrap).
  */
 #include "file-world.h"
 
@@ -152,7 +152,7 @@ ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int n, off_t at, int
 	return __real_pwritev64v2(fd, iov, n, at, flags);
 }
 
-/* ---- the work ----------------------------------------------------------------------------------------------------------- */
+/* ---- the work ---------------------------------------------------------------------------------------------------- */
 
 enum { EACH = 8192, WRITES = 6, FUAS = 2 };
 
@@ -267,7 +267,7 @@ static void on_each(const struct way *list, enum what what, int error, unsigned 
 	assert_in_range(runs, 6, 1000);		/* the fault was reached more than once */
 }
 
-/* ---- what is proved ----------------------------------------------------------------------------------------------------- */
+/* ---- what is proved ---------------------------------------------------------------------------------------------- */
 
 static void a_batch_is_one_io_submit(void **state)
 {

@@ -147,7 +147,8 @@ static void another_process_that_has_the_file_is_named(void **state)
 
 static void two_devices_are_the_same_if_they_are_one_file(void **state)
 {
-	struct br_file_opts same = { .path = w.path, .fd = -1, .nolock = true }, other = { .fd = -1, .create = true, .bytes = 4096 };
+	struct br_file_opts same = { .path = w.path, .fd = -1, .nolock = true };
+	struct br_file_opts other = { .fd = -1, .create = true, .bytes = 4096 };
 	struct br_dev *a, *b;
 	char path[220];
 

@@ -22,7 +22,7 @@ static void assert_file_is_model(void)
 	assert_memory_equal(seen, model, n);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------------ */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static void the_engine_is_the_one_that_is_named(void **state)
 {
@@ -63,7 +63,8 @@ static void a_file_whose_opening_fails_after_its_creation_is_removed(void **stat
 static void what_is_no_file_is_refused(void **state)
 {
 	struct br_file_opts none = { .fd = -1 }, missing = { .path = "/nonexistent", .fd = -1 };
-	struct br_file_opts folder = { .path = "/", .fd = -1, .rdonly = true }, null = { .path = "/dev/null", .fd = -1 };
+	struct br_file_opts folder = { .path = "/", .fd = -1, .rdonly = true };
+	struct br_file_opts null = { .path = "/dev/null", .fd = -1 };
 
 	(void)state;
 	assert_true(open_world(&ways[0], BYTES, 0));
@@ -120,7 +121,7 @@ static void a_read_only_file_refuses_writes_and_has_no_caps_for_them(void **stat
 	close_world();
 }
 
-/* ---- data --------------------------------------------------------------------------------------------------------------- */
+/* ---- data -------------------------------------------------------------------------------------------------------- */
 
 /* Vectors of any length, at any address, a multiple of the block in sum. */
 static uint32_t cut(struct iovec *iov, uint32_t max, unsigned char *buf, uint64_t n, unsigned *seed)
@@ -180,7 +181,9 @@ static void what_was_written_is_read_whatever_the_buffers_alignment_and_vectors(
 	}
 }
 
-/* 200 vectors of 512 bytes, the slice begins and ends inside one: neither fits into a place nor can be passed as it is. */
+/*
+ * 200 vectors of 512 bytes, the slice begins and ends inside one: neither fits into a place nor can be passed as it is.
+ */
 static void a_slice_of_many_vectors_moves_the_bytes_of_the_slice_alone(void **state)
 {
 	enum { N = 200, SKIP = 300, LENGTH = 90 * 1024 };
@@ -240,7 +243,8 @@ static void requests_that_wait_for_a_place_are_served_in_order(void **state)
 	assert_string_equal(w.dev->engine, "sync");
 	for (unsigned i = 0; i < 300; i++) {
 		iov[i] = (struct iovec){ buffer + i % 2, 4096 };	/* each other one needs a bounce buffer too */
-		w.reqs[i] = (struct br_req){ .op = BR_READ, .length = 4096, .iov = &iov[i], .iovcnt = 1, .done = note_order };
+		w.reqs[i] = (struct br_req){ .op = BR_READ, .length = 4096, .iov = &iov[i], .iovcnt = 1,
+					     .done = note_order };
 		br_submit(w.chan, &w.reqs[i]);
 	}
 	wait_for(300);
@@ -249,7 +253,7 @@ static void requests_that_wait_for_a_place_are_served_in_order(void **state)
 	close_world();
 }
 
-/* ---- several queues ----------------------------------------------------------------------------------------------------- */
+/* ---- several queues ---------------------------------------------------------------------------------------------- */
 
 enum { QUEUES = 3, ROUNDS = 40, BATCH = 16, EACH_BYTES = 4096 };
 
@@ -295,7 +299,8 @@ static void *work_on_own_queue(void *arg)
 	struct br_queue q = { .ctx = NULL };
 	struct br_chan *chan;
 
-	k->right = br_queue_init(&q, &w.ctx, false) == 0 && br_queue_enter(&q) == 0 && br_chan_get(&q, w.dev, &chan) == 0;
+	k->right = br_queue_init(&q, &w.ctx, false) == 0 && br_queue_enter(&q) == 0 &&
+		   br_chan_get(&q, w.dev, &chan) == 0;
 	for (unsigned round = 0; k->right && round < ROUNDS; round++) {
 		fill(k->data[0], sizeof(k->data), round * QUEUES + k->nr);
 		run_batch(k, &q, chan, BR_WRITE);
@@ -325,7 +330,7 @@ static void queues_of_several_threads_do_not_disturb_each_other(void **state)
 	}
 }
 
-/* ---- limits ------------------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 /* Four times the places of a source, and half of them bounced through sixteen buffers. */
 static void more_requests_than_places_all_complete(void **state)
@@ -406,7 +411,7 @@ static void a_read_beyond_the_end_of_a_file_that_has_shrunk_fails_and_names_the_
 	}
 }
 
-/* ---- discards, zeroes, extents ------------------------------------------------------------------------------------------- */
+/* ---- discards, zeroes, extents ----------------------------------------------------------------------------------- */
 
 static void start_full(void)
 {
@@ -490,12 +495,13 @@ static void extents_tell_data_from_holes(void **state)
 		at = e[0].offset, data = e[0].length;
 		assert_true(at == 262144 + 4096 && data == 8192 && e[0].kind == BLKREMAP_EXT_DATA);
 		halves[1].iov_len = 0;
-		assert_int_equal(one_vec(BR_EXTENTS, 0, 0, BYTES, (struct vecs){ halves, 2, 0 }), 100 / (int)sizeof(e[0]));
+		n = one_vec(BR_EXTENTS, 0, 0, BYTES, (struct vecs){ halves, 2, 0 });
+		assert_int_equal(n, 100 / (int)sizeof(e[0]));
 		halves[1].iov_len = sizeof(e) - 100;
 	}
 }
 
-/* ---- growing ------------------------------------------------------------------------------------------------------------ */
+/* ---- growing ----------------------------------------------------------------------------------------------------- */
 
 static void a_file_grows_up_to_its_bound_and_never_shrinks(void **state)
 {
@@ -535,7 +541,7 @@ static void a_file_opened_without_a_bound_does_not_grow(void **state)
 	close_world();
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* The real world, but for memory: the allocation of that number fails. */
 struct poor_env {
@@ -621,7 +627,7 @@ static void whichever_allocation_fails_the_error_is_told_and_nothing_is_kept(voi
 	}
 }
 
-/* ---- processes --------------------------------------------------------------------------------------------------------- */
+/* ---- processes --------------------------------------------------------------------------------------------------- */
 
 /* The parent's parked aio contexts are not the child's, although the list of them is. */
 static void a_child_of_fork_opens_files_of_its_own(void **state)
@@ -644,7 +650,7 @@ static void a_child_of_fork_opens_files_of_its_own(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* ---- sleeping ----------------------------------------------------------------------------------------------------------- */
+/* ---- sleeping ---------------------------------------------------------------------------------------------------- */
 
 static void *ring_soon(void *arg)
 {
