@@ -8,15 +8,16 @@ set -eu
 library=$1
 include=$2
 dump=$3
+private=$(dirname "$dump")/private.suppr
 for tool in abidw abidiff; do
 	command -v $tool >/dev/null || { echo "no $tool; apt-get install abigail-tools"; exit 77; }
 done
 new=$(mktemp)
 trap 'rm -f "$new"' EXIT
 abidw --exported-interfaces-only --headers-dir "$include" --drop-private-types --no-corpus-path --no-comp-dir-path \
-	--no-show-locs --type-id-style hash --out-file "$new" "$library"
+	--no-show-locs --type-id-style hash --suppressions "$private" --out-file "$new" "$library"
 if [ "${4:-}" = update ]; then
 	cp "$new" "$dump"
 	exit 0
 fi
-abidiff --no-added-syms "$dump" "$new"
+abidiff --no-added-syms --suppressions "$private" "$dump" "$new"
