@@ -73,7 +73,7 @@ void sim_trace(struct sim_world *w, const char *what, uint64_t a, uint64_t b, ui
 			(unsigned long long)a, (unsigned long long)b, (unsigned long long)c);
 }
 
-static void record_failure(struct sim_world *w, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void record_failure(struct sim_world *w, const char *fmt, va_list ap)
 {
 	if (w->failed)
 		return;
