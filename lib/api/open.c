@@ -6,7 +6,8 @@
  * references.  A section of a stack file is opened once, however many refer to it (node->opener).
  *
  * An origin section brings its snapshots: it is opened suspended, each store is attached, then it is resumed, so that no
- * write can come before the last one is protected.  If any store is missing or damaged, nothing is opened.
+ * write can come before the last one is protected.  If any store is missing or damaged, nothing is opened; one that is
+ * marked invalid is passed over, for nothing can be lost that is lost.
  */
 #include <errno.h>
 #include <string.h>
@@ -223,6 +224,9 @@ static int attach_all(struct opener *o, struct br_spec *n, struct blkremap_dev *
 		r = attach(o, s, origin, flags, &snap);
 		if (r == 0)
 			s->opener = snap;
+		/* An invalid one has nothing left to protect; who wants it itself is told so when it is opened. */
+		if (r == -ENOTRECOVERABLE)
+			r = 0;
 	}
 	return r;
 }
