@@ -120,8 +120,8 @@ static int run(struct ctl_args *args)
 	if (!a.dry && (!a.output || !*a.output))
 		return ctl_usage("-o NEW is missing: a repair goes into a new file");
 	a.f.operand = args->operands[0];
-	if (!ctl_spec_is_path(a.f.operand) || ctl_spec_stack(a.f.operand))
-		return ctl_usage("'%s' is a spec; a store is a file or a block device", a.f.operand);
+	if (!a.dry && (!ctl_spec_is_path(a.f.operand) || ctl_spec_stack(a.f.operand)))
+		return ctl_usage("'%s' is a whole stack: name the store itself, a file or a block device", a.f.operand);
 	code = ctl_ctx_new(&ctx);
 	if (!code && a.dry)
 		code = store_repair(ctx, &a, a.f.operand, NULL);

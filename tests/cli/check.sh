@@ -52,6 +52,8 @@ exits 4 'an invalid snapshot' info vol.blkr
 says 'repair -n' 'hints at repair'
 exits 4 'an invalid store' check snap.cow
 exits 1 'what could be saved' repair -n snap.cow
+exits 1 'also by the stack, as the hint says' repair -n vol.blkr
+exits 2 'but to save it the store is wanted' repair vol.blkr -o x.cow
 exits 1 'repair into a new file' repair snap.cow -o saved.cow
 prints 'snap.cow -> saved.cow' 'says so'
 untouched base.img snap.cow
@@ -61,6 +63,25 @@ exits 0 'and has all that the old one held' diff -q vol.blkr before.img
 exits 3 'a new file that is there' repair good.cow -o saved.cow
 exits 0 'a good store loses nothing' repair good.cow -o again.cow
 exits 2 'nowhere to go' repair snap.cow
+
+# A store that is too small for what happens to its origin.
+truncate -s 8M disk.img
+exits 0 'a small store' create snapshot --origin disk.img --store small.cow --size 512k
+cat >disk.blkr <<'END'
+[disk]
+type = origin
+base = disk.img
+
+[snap]
+type = snapshot
+origin = disk
+store = small.cow
+END
+exits 0 'the origin always wins' io '@disk.blkr#disk' -c 'write 0 2M pattern=3'
+says 'warning: .*no room' 'and the loss is told'
+exits 4 'the snapshot is invalid' info disk.blkr
+exits 0 'the origin goes on' io '@disk.blkr#disk' -c 'read 0 2M verify=3' -c 'write 2M 1M'
+exits 1 'what was saved before it was full can be had' repair small.cow -o large.cow
 
 # Two exceptions at one place.
 cp good.cow snap.cow
