@@ -379,6 +379,7 @@ static void log_open(struct opened *o, struct sim_world *w)
 	struct sim_disk *d = sim_world_disk(w, "log");
 
 	memset(o, 0, sizeof(*o));
+	memset(&o->sync, 0xa5, sizeof(o->sync));	/* whoever opens it need not have cleared it */
 	if (!d) {
 		d = sim_disk_new(&w->hub->blobs, "log", 0, LOG_BLOCKS * BLOCK, BLOCK, &w->kind);
 		w->disks[w->nr_disks++] = d;
