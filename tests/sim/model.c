@@ -425,6 +425,11 @@ void sim_model_taken(struct sim_model *m, uint32_t vol, bool success)
 	sim_model_now(m);
 }
 
+void sim_model_settle(struct sim_model *m, uint32_t vol, bool exists)
+{
+	m->vol[vol].state = exists ? SIM_VOL_LIVE : SIM_VOL_GONE;
+}
+
 void sim_model_merge(struct sim_model *m, uint32_t vol)
 {
 	m->vol[vol].state = SIM_VOL_MERGING;

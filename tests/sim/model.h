@@ -62,6 +62,8 @@ const char *sim_verdict_name(enum sim_verdict v);
 /* A snapshot @vol of @origin: between the two calls its content is that of some moment between them. */
 void sim_model_take(struct sim_model *m, uint32_t vol, uint32_t origin);
 void sim_model_taken(struct sim_model *m, uint32_t vol, bool success);
+/* After a crash in the middle of it: is it there? */
+void sim_model_settle(struct sim_model *m, uint32_t vol, bool exists);
 /* From here on only the snapshot's view counts; when merged, it is the origin's. */
 void sim_model_merge(struct sim_model *m, uint32_t vol);
 void sim_model_merged(struct sim_model *m, uint32_t vol);

@@ -7,7 +7,7 @@
 #include "base/compiler.h"
 #include "sim/world.h"
 
-enum { PATTERN = 0xd5 };	/* freed memory reads like this, where no sanitizer looks */
+enum { PATTERN = 0xd5, POISONED = 4096 };	/* freed memory begins like this, where no sanitizer looks */
 
 struct memory {
 	struct br_list link;		/* of sim_world.memory */
@@ -59,7 +59,7 @@ static void env_free(const struct blkremap_env *env, void *p, size_t size)
 		sim_abandon(w, "allocation %llu of %zu bytes is freed as %zu", (unsigned long long)m->number, m->bytes, size);
 	br_list_del(&m->link);
 	w->live_allocs--;
-	memset(p, PATTERN, size);
+	memset(p, PATTERN, BR_MIN(size, POISONED));
 	free(m->base);
 	free(m);
 }
