@@ -424,17 +424,26 @@ static void explore_point(struct point *p)
 	}
 }
 
+static bool is_visited(const struct sim_crash *c, const struct point *p)
+{
+	uint32_t depth = p->world->depth;
+
+	if (c->replaying)
+		return depth < c->target.n && c->target.step[depth].point == p->number;
+	return !c->one_in || sim_mix(c->seed ^ sim_mix(p->number + 77)) % c->one_in == 0;
+}
+
 static void crash_hook(struct sim_world *w)
 {
 	struct sim_crash *c = w->hub->opaque;
 	char error[320];
 	struct point p = { .crash = c, .world = w, .number = ++w->crashes };
 
-	if (sim_crash_expired(c) || (c->replaying && w->depth < c->target.n && c->target.step[w->depth].point != p.number))
+	if (!is_visited(c, &p) || sim_crash_expired(c))
 		return;
 	snprintf(error, sizeof(error), "%s", br_error_text());
 	p.blocks = sim_alloc(MAX_BLOCKS * sizeof(*p.blocks));
-	p.rng = sim_mix(c->salt + p.number);
+	p.rng = sim_mix(sim_mix(c->seed) + p.number);
 	gather(&p);
 	c->points++;
 	explore_point(&p);

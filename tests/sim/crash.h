@@ -35,6 +35,8 @@ struct sim_crash {
 	void (*release)(void *user);
 	uint32_t max_depth;		/* 0: no crashes */
 	uint32_t point_states;		/* at most so many images of a point; 0: SIM_CRASH_ALL */
+	uint32_t one_in;		/* look at one crash point of so many, chosen by chance; 0: at all */
+	uint64_t seed;			/* of that chance, and of the images' */
 	uint32_t sample;		/* one image of so many is explored deeper */
 	uint64_t max_states;		/* in all; 0: no limit */
 	uint64_t deadline_ns;		/* of the real clock; 0: none */
@@ -47,7 +49,7 @@ struct sim_crash {
 	/* verified: hash of image and promises */
 	uint64_t *seen;
 	uint64_t seen_size, seen_used;
-	uint64_t salt;			/* of this schedule */
+	uint64_t salt;			/* of this schedule: what was seen in others does not count */
 };
 
 void sim_crash_init(struct sim_crash *c);
