@@ -22,8 +22,10 @@ static struct br_leg *to_leg(struct br_op *op)
 enum br_gone br_snapshot_gone(struct br_snapshot *s)
 {
 	enum br_gone gone = atomic_load(&s->gone);
+	bool marked = br_snap_store_state(&s->store) == BR_SNAP_INVALID ||
+		      BR_MUTANT("snap-invalidate-after-origin-write");
 
-	if (gone == BR_GOING && br_snap_store_state(&s->store) == BR_SNAP_INVALID) {
+	if (gone == BR_GOING && marked) {
 		atomic_store(&s->gone, BR_GONE);
 		gone = BR_GONE;
 	}

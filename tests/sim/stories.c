@@ -3,6 +3,8 @@
  * The stories of the snapshot family.  Geometry is as small as the format permits: chunks of 4 KiB (8 sectors; an area of
  * 256 entries is 8 sectors, too), few of them.  "wide" has more than 32 exceptions, so that an area's entries span sectors.
  */
+#include <stdio.h>
+
 #include "blkremap/blkremap.h"
 #include "sim/story.h"
 
@@ -256,7 +258,7 @@ static int adopted(struct story *s, uint32_t full)
 
 static int adopt_half(struct story *s)
 {
-	return adopted(s, 30);
+	return adopted(s, 31);
 }
 
 static int adopt_full(struct story *s)
@@ -339,6 +341,46 @@ static int overflow(struct story *s)
 	story_spawn(s, sweep_snapshot);
 	story_join(s);
 	return 0;
+}
+
+/* The store has one place left, or none, when the story begins. */
+static int nearly_full(struct story *s, uint32_t full)
+{
+	int r = begin(s, 1);
+
+	for (uint32_t i = 0; r == 0 && i < full; i++)
+		r = story_write(s, ORIGIN, (uint64_t)(i + 1) * CS + 1, 1, 0);
+	if (r == 0)
+		r = story_flush(s, ORIGIN);
+	sim_model_may_fail(s->m, 1);
+	story_watch(s);
+	return r;
+}
+
+static int write_fifth(struct story *s)
+{
+	return story_write(s, ORIGIN, 4 * CS, 1, STORY_FUA);
+}
+
+/* One exception fits, the other does not: the header is marked while the area is being written. */
+static int s008(struct story *s)
+{
+	int r = nearly_full(s, 2);
+
+	if (r < 0)
+		return r;
+	story_spawn(s, write_first);
+	story_spawn(s, write_fifth);
+	story_join(s);
+	return 0;
+}
+
+/* The mark must be durable before the write that makes the snapshot wrong is. */
+static int s008_full(struct story *s)
+{
+	int r = nearly_full(s, 3);
+
+	return r < 0 ? r : write_fifth(s);
 }
 
 /* Copies finish in any order: what a crash may cost is bounded (s010), and the table survives. */
@@ -433,6 +475,90 @@ static int merge_beside(struct story *s)
 	return 0;
 }
 
+/* Writes to what is merged already, while the rest is not. */
+static int write_merged(struct story *s)
+{
+	for (int i = 0; i < 3; i++) {
+		story_yield(s);
+		story_write(s, 1, 2 * CS + (uint64_t)i, 1, STORY_FUA);
+	}
+	return 0;
+}
+
+static int merge_behind(struct story *s)
+{
+	int r = begin(s, 1);
+
+	if (r == 0)
+		r = story_write(s, 1, 0, CS, 0);
+	if (r == 0)
+		r = story_write(s, 1, 2 * CS, CS, 0);
+	if (r == 0)
+		r = story_flush(s, 1);
+	if (r < 0)
+		return r;
+	story_watch(s);
+	r = story_merge(s, 1);
+	if (r < 0)
+		return r;
+	story_spawn(s, merge_waiter);
+	story_spawn(s, write_merged);
+	story_join(s);
+	return 0;
+}
+
+/* ---- devices that fail -------------------------------------------------------------------------------------------------- */
+
+/* One request of one disk fails, once or from then on; whatever comes of it, nobody is told anything wrong. */
+static int fault(struct story *s, const char *disk, const char *const *ops, uint32_t nr_ops)
+{
+	const char *op = ops[draw(s, nr_ops)];
+	char rule[96];
+
+	snprintf(rule, sizeof(rule), "disk=%s op=%s nth=%u %s EIO", disk, op, 1 + draw(s, 8), draw(s, 3) ? "once" : "forever");
+	return sim_rule_add(s->w, rule);
+}
+
+static int users_with_fault(struct story *s, const char *disk)
+{
+	static const char *const ops[] = { "READ", "WRITE", "FLUSH", "ANY" };
+	int r = begin(s, 2);
+
+	if (r < 0)
+		return r;
+	sim_model_may_fail(s->m, 1);
+	sim_model_may_fail(s->m, 2);
+	story_watch(s);
+	r = fault(s, disk, ops, 4);
+	story_spawn(s, origin_user);
+	story_spawn(s, snap_user);
+	story_spawn(s, snap2_user);
+	story_join(s);
+	return r;
+}
+
+static int fault_store(struct story *s)
+{
+	return users_with_fault(s, "store1");
+}
+
+static int fault_origin(struct story *s)
+{
+	sim_model_may_fail(s->m, ORIGIN);
+	return users_with_fault(s, "origin");
+}
+
+/* The disk lies about one write: if that goes unnoticed the whole test is blind. */
+static int canary(struct story *s)
+{
+	int r = begin(s, 1);
+
+	if (r == 0)
+		r = sim_rule_add(s->w, "disk=origin op=WRITE nth=1 once elide");
+	story_watch(s);
+	return r == 0 ? story_write(s, ORIGIN, 0, 1, STORY_FUA) : r;
+}
+
 const struct story_plan story_plans[] = {
 	{ .name = "s003", .body = s003, .sectors = 2 * CS, .chunk = { C4 }, .store_sectors = { 8 * CS }, .exhaustive = true,
 	  .no_crashes = true },
@@ -452,10 +578,19 @@ const struct story_plan story_plans[] = {
 	{ .name = "adopt-full", .body = adopt_full, .sectors = 160, .chunk = { 1024 }, .store_sectors = { 200 } },
 	{ .name = "wide", .body = wide, .sectors = 40 * CS, .chunk = { C4 }, .store_sectors = { 50 * CS } },
 	{ .name = "take-live", .body = take_live, .sectors = 4 * CS, .chunk = { C4, C8 }, .store_sectors = { 10 * CS, 20 * CS } },
+	{ .name = "s008", .body = s008, .sectors = 6 * CS, .chunk = { C4 }, .store_sectors = { 5 * CS }, .exhaustive = true },
+	{ .name = "s008-full", .body = s008_full, .sectors = 6 * CS, .chunk = { C4 }, .store_sectors = { 5 * CS },
+	  .exhaustive = true },
 	{ .name = "overflow", .body = overflow, .sectors = 6 * CS, .chunk = { C4 }, .store_sectors = { 5 * CS } },
 	{ .name = "s005", .body = s005, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS }, .exhaustive = true },
 	{ .name = "merge-io", .body = merge_io, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS } },
+	{ .name = "merge-behind", .body = merge_behind, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS } },
+	{ .name = "fault-store", .body = fault_store, .sectors = 4 * CS, .chunk = { C4, C4 },
+	  .store_sectors = { 10 * CS, 10 * CS } },
+	{ .name = "fault-origin", .body = fault_origin, .sectors = 4 * CS, .chunk = { C4, C4 },
+	  .store_sectors = { 10 * CS, 10 * CS } },
 	{ .name = "merge-beside", .body = merge_beside, .sectors = 4 * CS, .chunk = { C4, C8 },
 	  .store_sectors = { 10 * CS, 20 * CS } },
+	{ .name = "canary", .body = canary, .sectors = 2 * CS, .chunk = { C4 }, .store_sectors = { 8 * CS }, .must_fail = true },
 };
 const uint32_t nr_story_plans = sizeof(story_plans) / sizeof(story_plans[0]);

@@ -141,6 +141,15 @@ int story_open(struct story *s)
 	return r;
 }
 
+/* The origin closes its snapshots with it. */
+static bool may_close_badly(const struct story *s)
+{
+	for (uint32_t vol = 0; vol <= STORY_SNAPS; vol++)
+		if (sim_model_can_fail(s->m, vol))
+			return true;
+	return false;
+}
+
 int story_close(struct story *s)
 {
 	int r = 0, r2;
@@ -151,7 +160,7 @@ int story_close(struct story *s)
 		s->vol[vol] = NULL;
 	}
 	r2 = blkremap_dev_close(s->vol[ORIGIN]);
-	r = r < 0 ? r : r2;
+	r = r < 0 || may_close_badly(s) ? r : r2;
 	r2 = blkremap_dev_close(s->base);
 	r = r < 0 ? r : r2;
 	r2 = blkremap_ctx_free(s->ctx);

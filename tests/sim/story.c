@@ -17,7 +17,7 @@ static int judge(struct story *s, const char *what, uint32_t vol, int r)
 {
 	if (r >= 0)
 		return 0;
-	if (vol != ORIGIN && sim_model_can_fail(s->m, vol))
+	if (sim_model_can_fail(s->m, vol))
 		return r;
 	return story_complain(s, what, vol, r);
 }

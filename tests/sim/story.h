@@ -40,6 +40,7 @@ struct story_plan {
 	uint32_t block_bytes;			/* of all disks; 0: 512 */
 	bool exhaustive;			/* small enough that all schedules can be run, at least without crashes */
 	bool no_crashes;
+	bool must_fail;				/* a canary: not run unless named */
 };
 
 /* One opened stack, in one world. */
