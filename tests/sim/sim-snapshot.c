@@ -3,7 +3,7 @@
  * Run the stories of the snapshot family under the simulator.
  *
  *	sim-snapshot [--story NAME] [--seed N] [--schedules N] [--budget SECONDS] [--strategy dfs|pct|random]
- *		     [--states N] [--mutant NAME] [--replay TEXT] [--verbose]
+ *		     [--all N] [--states N] [--mutant NAME] [--replay TEXT] [--verbose]
  *
  * One line a story: what was done, and the hash of all traces.  Exit status 1 and a line to replay when a promise is broken.
  */
@@ -20,7 +20,7 @@
 
 struct options {
 	const char *story, *replay;
-	uint64_t seed, schedules;
+	uint64_t seed, schedules, all;	/* all: at most so many when all are wanted; 0: no limit */
 	double budget;			/* seconds a story */
 	uint32_t states;		/* of one crash point */
 	int strategy;			/* -1: the story's own */
@@ -34,8 +34,7 @@ struct figures {
 
 enum {
 	SCHEDULE_STATES = 2000,		/* images of one schedule, about */
-	SCHEDULE_SECONDS = 100,		/* without an end by then it is a failure */
-	MAX_ALL = 20000,		/* schedules of a story that counts as small */
+	SCHEDULE_SECONDS = 300,		/* without an end by then it is a failure */
 };
 
 static void *fork_model(void *m)
@@ -214,7 +213,7 @@ static void run_all(struct run *run)
 	do {
 		one_schedule(run, false);
 		more = !run->crash.text[0] && sim_sched_next(&run->sched);
-	} while (more && !time_is_up(run) && (!o->schedules || run->f.schedules < MAX_ALL));
+	} while (more && !time_is_up(run) && (!o->all || run->f.schedules < o->all));
 	run->f.exhausted = !more;
 }
 
@@ -332,7 +331,7 @@ static void parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
 		{ "story", 1, NULL, 't' }, { "seed", 1, NULL, 's' }, { "schedules", 1, NULL, 'n' }, { "budget", 1, NULL, 'b' },
-		{ "strategy", 1, NULL, 'y' }, { "states", 1, NULL, 'c' }, { "mutant", 1, NULL, 'm' }, { "replay", 1, NULL, 'r' },
+		{ "all", 1, NULL, 'a' }, { "strategy", 1, NULL, 'y' }, { "states", 1, NULL, 'c' }, { "mutant", 1, NULL, 'm' }, { "replay", 1, NULL, 'r' },
 		{ "verbose", 0, NULL, 'v' }, { NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -344,6 +343,7 @@ static void parse(int argc, char **argv, struct options *o)
 		case 'n': o->schedules = strtoull(optarg, NULL, 0); break;
 		case 'b': o->budget = strtod(optarg, NULL); break;
 		case 'y': o->strategy = parse_strategy(optarg); break;
+		case 'a': o->all = strtoull(optarg, NULL, 0); break;
 		case 'c': o->states = (uint32_t)strtoul(optarg, NULL, 0); break;
 		case 'm': br_mutant = optarg; break;
 		case 'r': o->replay = optarg; break;
