@@ -19,7 +19,7 @@ import snapstore
 import traces
 import vm
 
-SIZE = 4 << 20
+SIZE = (4 << 20) - 4608       # the last chunk is a short one
 STORE = 6 << 20
 CHUNKS = (8, 32)
 BASE = 0x0f

@@ -8,16 +8,14 @@
 #include "base/env.h"
 
 static size_t env_bytes;	/* given out and not yet taken back */
-static int env_fail_in = -1;	/* allocations that still succeed; -1: all */
+static int env_fail_in = -1;	/* allocations until one fails; -1: none does */
 
 static void *env_alloc(const struct blkremap_env *env, size_t size, size_t align)
 {
 	(void)env;
 	(void)align;
-	if (env_fail_in == 0)
+	if (env_fail_in >= 0 && env_fail_in-- == 0)
 		return NULL;
-	if (env_fail_in > 0)
-		env_fail_in--;
 	env_bytes += size;
 	return calloc(1, size);
 }

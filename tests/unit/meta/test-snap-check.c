@@ -366,6 +366,7 @@ static void a_guess_is_noted_once(void **state)
 	header_gone(&d);
 	assert_int_equal(check(&d, NULL, &t, &v), 0);
 	assert_int_equal(t.nr, 2);
+	assert_true(v.valid);
 	assert_int_equal(v.nr_findings[BR_SNAP_NOTE], 1);
 	assert_non_null(strstr(br_error_text(), "looks like chunks of 512 bytes"));
 	t = (struct told){ .finding_result = 5 };
