@@ -53,6 +53,7 @@ static size_t next_word(const char **at, const char *end, const char **ret)
 	return (size_t)(*at - *ret);
 }
 
+/* A word of at least one character. */
 static bool parse_number(const char *s, size_t len, uint64_t *ret)
 {
 	uint64_t n = 0;
@@ -63,7 +64,7 @@ static bool parse_number(const char *s, size_t len, uint64_t *ret)
 			return false;
 	}
 	*ret = n;
-	return len > 0;
+	return true;
 }
 
 static bool word_is(const char *s, size_t len, const char *word)

@@ -51,8 +51,14 @@ static int restore(struct disk *d, const char *text, uint64_t *ret_count)
 	do {
 		const char *end = strchr(text, '\n');
 		size_t len = end ? (size_t)(end + 1 - text) : strlen(text);
+		char *line = malloc(len + 1);
 
-		r = br_snap_restore_line(rs, text, len);
+		/* By itself, and with a digit behind it that is not part of it. */
+		assert_non_null(line);
+		memcpy(line, text, len);
+		line[len] = '7';
+		r = br_snap_restore_line(rs, line, len);
+		free(line);
 		text += len;
 	} while (r == 0 && *text);
 	if (r == 0)
@@ -167,6 +173,18 @@ static void a_dump_that_cannot_be_is_refused_with_its_line(void **state)
 		{ -EBADMSG, HEAD "map 0 2 1\nchunk-bytes 1024\n", "comes too late" },
 		{ -EBADMSG, "valid perhaps\n", "line 1 of the dump: not a number" },
 		{ -EBADMSG, HEAD "map 0 2\n", "not a line" },
+		{ -EBADMSG, HEAD "mop 0 2 1\n", "not a line" },
+		{ -EBADMSG, HEAD "and 0\n", "not a line" },
+		{ -EBADMSG, HEAD "endive 0\n", "not a line" },
+		{ -EBADMSG, HEAD "end\n", "not a line" },
+		{ -EBADMSG, "valid\n", "not a line" },
+		{ -EBADMSG, "valid yes no\n", "one too many" },
+		{ -EBADMSG, "valid no 1\n", "one too many" },
+		{ -EBADMSG, "valid 1 yes\n", "not a number" },
+		{ -EBADMSG, "chunks\n", "not a line" },
+		{ -EBADMSG, "chunks 7 8\n", "not a line" },
+		{ -EBADMSG, "chunk-bytes 256\n", "not a chunk size" },
+		{ -EBADMSG, "chunk-bytes 0\n", "not a chunk size" },
 		{ -EBADMSG, HEAD "map 0 2 1 1\n", "one too many" },
 		{ -EBADMSG, HEAD "map 0 0x2 1\n", "not a number" },
 		{ -EBADMSG, HEAD "map -1 2 1\n", "not a number" },
@@ -192,6 +210,23 @@ static void a_dump_that_cannot_be_is_refused_with_its_line(void **state)
 		if (!strstr(br_error_text(), bad[i].says))
 			fail_msg("case %zu: '%s' is not in '%s'", i, bad[i].says, br_error_text());
 		assert_int_equal(count, 77);
+		disk_done(&d);
+	}
+}
+
+static void what_has_no_room_for_its_end_is_refused_with_and_without_writing(void **state)
+{
+	(void)state;
+	for (int dry = 0; dry < 2; dry++) {
+		uint64_t count = 77;
+		struct disk d;
+
+		disk_setup(&d, 34 * CHUNK);
+		if (dry)
+			d.io.write = NULL;
+		assert_int_equal(restore(&d, HEAD "map 0 2 31\nend 31\n", &count), 0);
+		assert_int_equal(restore(&d, HEAD "map 0 2 32\nend 32\n", &count), -ENOSPC);
+		assert_non_null(strstr(br_error_text(), "no room for another area"));
 		disk_done(&d);
 	}
 }
@@ -270,6 +305,7 @@ int main(void)
 		cmocka_unit_test(a_dump_of_an_invalid_store_restores_to_an_invalid_one),
 		cmocka_unit_test(what_a_damaged_store_lost_stands_in_comments_and_the_rest_restores),
 		cmocka_unit_test(a_dump_that_cannot_be_is_refused_with_its_line),
+		cmocka_unit_test(what_has_no_room_for_its_end_is_refused_with_and_without_writing),
 		cmocka_unit_test(comments_blanks_and_windows_line_ends_mean_nothing),
 		cmocka_unit_test(until_the_end_line_the_store_is_blank),
 		cmocka_unit_test(a_failing_write_fails_the_restore_and_leaves_no_store_that_looks_whole),
