@@ -140,8 +140,7 @@ static void strike_list(struct br_list *list, const struct br_range_hold *h, str
 
 		if (other->ticket < h->ticket || !exclude_each_other(other, h) || --other->ahead)
 			continue;
-		other->next_granted = NULL;
-		**ret_tail = other;
+		**ret_tail = other;	/* its next_granted has been NULL since it was taken */
 		*ret_tail = &other->next_granted;
 	}
 }

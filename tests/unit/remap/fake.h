@@ -28,9 +28,10 @@ static void fake_run_hook(void (**hook)(void))
 {
 	void (*run)(void) = *hook;
 
+	if (!run)
+		return;
 	*hook = NULL;
-	if (run)
-		run();
+	run();
 }
 
 void br_op_launch(struct br_op *op)

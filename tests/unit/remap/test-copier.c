@@ -26,6 +26,7 @@ static struct br_queue queue;
 static struct disk disks[DEVS];
 static struct br_req *pending[PENDING];
 static unsigned nr_pending, most_reads;
+static uint32_t failure_code;	/* goes with the next completion */
 
 static void disk_submit(struct br_chan *chan, struct br_req *req)
 {
@@ -71,7 +72,7 @@ static void complete(unsigned i, int error)
 		br_req_copy_in(req, 0, d->data + req->offset, req->length);
 	if (!error && req->op == BR_WRITE)
 		br_req_copy_out(req, 0, d->data + req->offset, req->length);
-	br_req_complete(req, error);
+	br_req_fail(req, error, failure_code);
 	run_queue();
 }
 
@@ -148,7 +149,7 @@ static void start(struct job *j, struct br_copier *c, uint64_t from, uint64_t le
 
 	*j = (struct job){ .copier = c };
 	j->copy = (struct br_copy){ .source = disks[0].chan, .offset = from, .length = length, .dests = j->dests,
-				    .nr_dests = n, .flags = flags };
+				    .nr_dests = n, .flags = flags, .error = 77, .code = 77 };
 	for (uint32_t i = 0; i < n; i++)
 		j->dests[i] = (struct br_copy_dest){ .chan = disks[i + 1].chan, .offset = to, .result = 77 };
 	br_op_start(&j->op, &job_class, &queue);
@@ -198,6 +199,10 @@ static void nothing_to_copy_launches_nothing(void **state)
 	assert_int_equal(br_copier_open(&queue, 1, BUF, &c), 0);
 	start(&j, c, DEV_BYTES, BUF, 0, 2);	/* beyond the end */
 	assert_int_equal(j.finished, 1);
+	assert_int_equal(j.copy.code, 0);
+	start(&j, c, DEV_BYTES + BUF, BUF, 0, 2);
+	assert_int_equal(j.finished, 1);
+	assert_int_equal(j.error, 0);
 	assert_int_equal(j.dests[1].result, 0);
 	start(&j, c, 0, 0, 0, 2);
 	assert_int_equal(j.finished, 1);
@@ -227,6 +232,37 @@ static void a_copy_ends_where_the_source_ends_and_is_filled_up_to_a_block(void *
 	for (unsigned i = 9 * 512; i < 2 * BUF; i++)
 		assert_int_equal(disks[2].data[i], 0);
 	assert_int_equal(disks[2].data[2 * BUF], 0xee);
+	br_copier_close(c);
+}
+
+static void any_length_is_clipped_to_the_source(void **state)
+{
+	struct br_copier *c;
+	struct job j = { .finished = 0 };
+
+	(void)state;
+	assert_int_equal(br_copier_open(&queue, 4, BUF, &c), 0);
+	start(&j, c, DEV_BYTES - 3 * BUF, UINT64_MAX & ~UINT64_C(511), 0, 1);
+	while (nr_pending)
+		complete(0, 0);
+	assert_int_equal(j.dests[0].result, 0);
+	assert_copied(1, DEV_BYTES - 3 * BUF, 3 * BUF, 0);
+	br_copier_close(c);
+}
+
+static void a_block_larger_than_the_buffers_is_the_destinations_error(void **state)
+{
+	struct br_copier *c;
+	struct job j = { .finished = 0 };
+
+	(void)state;
+	assert_int_equal(br_copier_open(&queue, 1, BUF, &c), 0);
+	disks[1].dev.logical_block = 2 * BUF;
+	start(&j, c, 0, BUF, 0, 2);
+	while (nr_pending)
+		complete(0, 0);
+	assert_int_equal(j.dests[0].result, -EINVAL);
+	assert_int_equal(j.dests[1].result, 0);
 	br_copier_close(c);
 }
 
@@ -313,9 +349,14 @@ static void of_several_failures_the_first_is_told(void **state)
 	(void)state;
 	assert_int_equal(br_copier_open(&queue, 2, BUF, &c), 0);
 	start(&j, c, 0, 2 * BUF, 0, 2);
+	failure_code = 5;
 	complete(1, -ENXIO);
+	failure_code = 6;
 	complete(0, -EIO);
+	failure_code = 0;
 	assert_int_equal(j.finished, 1);
+	assert_int_equal(j.copy.code, 5);
+	assert_int_equal(j.dests[0].code, 5);
 	assert_int_equal(j.error, -ENXIO);
 	assert_int_equal(j.dests[0].result, -ENXIO);
 	assert_int_equal(j.dests[1].result, -ENXIO);
@@ -406,10 +447,11 @@ static void background_copies_are_not_starved(void **state)
 	assert_int_equal(br_copier_open(&queue, 1, BUF, &c), 0);
 	start(&fore, c, 0, 30 * BUF, 0, 1);
 	back.copy.flags = BR_BACKGROUND;
-	start(&back, c, 0, BUF, 31 * BUF, 1);
+	start(&back, c, 0, 2 * BUF, 30 * BUF, 1);
 	while (!back.finished)
 		complete(0, 0);
 	assert_false(fore.finished);
+	assert_int_equal(disks[1].writes, 1 + 8 + 1 + 8 + 1);
 	while (nr_pending)
 		complete(0, 0);
 	assert_int_equal(fore.finished, 1);
@@ -461,6 +503,8 @@ int main(void)
 		TEST(one_read_serves_all_destinations),
 		TEST(nothing_to_copy_launches_nothing),
 		TEST(a_copy_ends_where_the_source_ends_and_is_filled_up_to_a_block),
+		TEST(any_length_is_clipped_to_the_source),
+		TEST(a_block_larger_than_the_buffers_is_the_destinations_error),
 		TEST(all_orders_with_at_most_one_failure_come_out_right),
 		TEST(a_copy_whose_destinations_have_all_failed_stops_reading),
 		TEST(of_several_failures_the_first_is_told),

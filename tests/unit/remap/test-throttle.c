@@ -82,6 +82,8 @@ static void who_does_not_fit_waits_and_nobody_overtakes(void **state)
 	assert_false(br_throttle_take(&t, &turn[1], 50, &f[1].op));
 	assert_false(br_throttle_take(&t, &turn[2], 10, &f[2].op));	/* would fit, but came later */
 	assert_int_equal(fake_ctx.waits, 1);
+	assert_int_equal(f[1].launched, 1);
+	assert_int_equal(f[2].launched, 1);
 	br_throttle_give(&t, 60);
 	assert_int_equal(f[1].granted, 1);
 	assert_int_equal(f[2].granted, 1);
@@ -174,6 +176,84 @@ static void a_new_rate_applies_to_those_who_wait(void **state)
 	assert_null(armed);
 }
 
+static void who_waits_for_room_needs_no_timer(void **state)
+{
+	struct fake_op f = { .launched = 0 }, g = { .launched = 0 };
+	struct br_throttle_turn turn;
+
+	(void)state;
+	init(1000, 1000, 0);
+	assert_true(br_throttle_take(&t, &turn, 1000, &f.op));	/* and the rate is used up for a second */
+	assert_false(br_throttle_take(&t, &turn, 1000, &g.op));
+	assert_null(armed);
+	assert_int_equal(fake_ctx.waits, 1);
+	br_throttle_give(&t, 1000);
+	assert_non_null(armed);			/* now it waits for time, and for nobody */
+	assert_int_equal(fake_ctx.waits, 0);
+	while (!g.granted)
+		fire();
+	br_throttle_give(&t, 1000);
+	br_throttle_done(&t);
+}
+
+static void huge_requests_at_tiny_rates_wait_an_hour_at_most(void **state)
+{
+	const struct br_throttle_limits tiny = { 0, 1, 0 };
+	struct fake_op f = { .launched = 0 }, g = { .launched = 0 };
+	struct br_throttle_turn turn;
+	uint64_t begin;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		static const uint64_t bytes[] = { UINT64_MAX, 4000, UINT64_C(1) << 40 };
+
+		init(0, 0, 0);
+		br_throttle_set(&t, &tiny);
+		f.granted = g.granted = 0;
+		begin = fake_now;
+		assert_true(br_throttle_take(&t, &turn, bytes[i], &f.op));
+		assert_false(br_throttle_take(&t, &turn, 1, &g.op));
+		while (!g.granted)
+			fire();
+		assert_in_range((fake_now - begin) / 1000000000, 3599, 3601);
+		br_throttle_done(&t);
+	}
+}
+
+static void the_clock_may_begin_at_zero(void **state)
+{
+	struct fake_op f = { .launched = 0 };
+	struct br_throttle_turn turn;
+
+	(void)state;
+	init(0, 1000000, 0);
+	fake_now = 0;
+	assert_true(br_throttle_take(&t, &turn, 1000, &f.op));
+	assert_false(br_throttle_take(&t, &turn, 1000, &f.op));
+	fire();
+	assert_int_equal(f.granted, 1);
+	assert_int_equal(fake_now, 1000000);
+	br_throttle_done(&t);
+}
+
+static void the_greatest_rate_that_is_kept_is_kept(void **state)
+{
+	const uint64_t rate = (UINT64_C(1) << 34) - 1;
+	struct fake_op f = { .launched = 0 };
+	struct br_throttle_turn turn;
+
+	(void)state;
+	init(0, rate, 0);
+	assert_true(br_throttle_take(&t, &turn, rate, &f.op));
+	assert_false(br_throttle_take(&t, &turn, rate - 1, &f.op));
+	assert_true(br_throttle_cancel(&t, &turn));
+	br_throttle_done(&t);
+	init(0, rate + 1, 0);
+	assert_true(br_throttle_take(&t, &turn, rate, &f.op));
+	assert_true(br_throttle_take(&t, &turn, rate, &f.op));
+	br_throttle_done(&t);
+}
+
 static void a_rate_beyond_all_measure_is_no_limit(void **state)
 {
 	struct fake_op f = { .launched = 0 };
@@ -197,6 +277,7 @@ static void whoever_is_cancelled_lets_those_behind_pass(void **state)
 	assert_false(br_throttle_take(&t, &turn[1], 50, &f[1].op));
 	assert_false(br_throttle_take(&t, &turn[2], 10, &f[2].op));
 	assert_true(br_throttle_cancel(&t, &turn[1]));
+	assert_false(br_throttle_cancel(&t, &turn[1]));
 	assert_int_equal(f[1].granted, 1);
 	assert_int_equal(f[1].error, -ECANCELED);
 	assert_int_equal(f[2].granted, 1);
@@ -263,6 +344,10 @@ int main(void)
 		cmocka_unit_test(operations_a_second_are_kept_beside_bytes),
 		cmocka_unit_test(time_that_was_not_used_is_not_saved_up),
 		cmocka_unit_test(a_new_rate_applies_to_those_who_wait),
+		cmocka_unit_test(who_waits_for_room_needs_no_timer),
+		cmocka_unit_test(huge_requests_at_tiny_rates_wait_an_hour_at_most),
+		cmocka_unit_test(the_clock_may_begin_at_zero),
+		cmocka_unit_test(the_greatest_rate_that_is_kept_is_kept),
 		cmocka_unit_test(a_rate_beyond_all_measure_is_no_limit),
 		cmocka_unit_test(whoever_is_cancelled_lets_those_behind_pass),
 		cmocka_unit_test(who_has_been_admitted_is_not_cancelled_any_more),
