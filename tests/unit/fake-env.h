@@ -83,7 +83,23 @@ static int fake_bell_open(const struct blkremap_env *env)
 	return 0;
 }
 
-static void fake_bell(const struct blkremap_env *env, int bell)
+static int fake_rung;	/* 1 once a bell has been rung and not cleared */
+
+static void fake_bell_ring(const struct blkremap_env *env, int bell)
+{
+	(void)env;
+	(void)bell;
+	fake_rung = 1;
+}
+
+static void fake_bell_clear(const struct blkremap_env *env, int bell)
+{
+	(void)env;
+	(void)bell;
+	fake_rung = 0;
+}
+
+static void fake_bell_close(const struct blkremap_env *env, int bell)
 {
 	(void)env;
 	(void)bell;
@@ -103,7 +119,7 @@ static void fake_idle(const struct blkremap_env *env, struct br_ctx *ctx, struct
 static const struct br_env_ops fake_env_ops = {
 	.alloc = fake_alloc, .free = fake_free, .now_ns = fake_now_ns, .random = fake_random,
 	.word_wait = fake_word_wait, .word_wake = fake_word_wake,
-	.bell_open = fake_bell_open, .bell_ring = fake_bell, .bell_clear = fake_bell, .bell_close = fake_bell,
+	.bell_open = fake_bell_open, .bell_ring = fake_bell_ring, .bell_clear = fake_bell_clear, .bell_close = fake_bell_close,
 	.idle = fake_idle,
 };
 static const struct blkremap_env fake_env = { .ops = &fake_env_ops };

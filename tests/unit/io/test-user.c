@@ -433,6 +433,7 @@ static void what_is_not_taken_comes_again_in_order_after_a_completion(void **sta
 	assert_int_equal(nr_held, 2);
 	run(&s);
 	assert_int_equal(nr_submits, 1);
+	assert_true(br_list_empty(&rig.timers));	/* a completion will come */
 	takes = 1;
 	while (nr_held) {
 		finish_held(0, 0);
@@ -588,6 +589,36 @@ static void a_completion_on_one_queue_lets_another_queues_request_go(void **stat
 	close_push();
 }
 
+static void a_queue_is_nudged_once_however_many_completions_come(void **state)
+{
+	struct br_sync other;
+
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW, .max_inflight = 2 });
+	rig_open(&other, dev);
+	holds = true;
+	for (unsigned i = 0; i < 2; i++)
+		submit_to(&s, i, BR_READ, i * 512, 512);
+	run(&s);
+	for (unsigned i = 2; i < 4; i++)
+		submit_to(&other, i, BR_READ, i * 512, 512);
+	run(&other);
+	finish_held(0, 0);
+	finish_held(0, 0);
+	assert_int_equal(rig.waits, 1);
+	run(&other);
+	assert_int_equal(rig.waits, 0);
+	assert_int_equal(nr_held, 2);
+	finish_held(0, 0);
+	finish_held(0, 0);
+	run(&s);
+	run(&other);
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(done[i]);
+	br_sync_close(&other);
+	close_push();
+}
+
 /* ---- size ------------------------------------------------------------------------------------------------------ */
 
 static struct br_event event;
@@ -644,23 +675,35 @@ static void a_pulling_caller_fetches_and_ends_with_close(void **state)
 	assert_int_equal(br_user_fetch(user, r, 4), 0);
 	for (unsigned i = 0; i < 3; i++)
 		submit_to(&s, i, BR_WRITE, i * 512, 512);
+	fake_rung = 0;
 	run(&s);
+	assert_true(fake_rung);
 	assert_int_equal(br_user_fetch(user, r, 0), 0);
+	assert_true(fake_rung);			/* there is more: the descriptor stays readable */
 	assert_int_equal(br_user_fetch(user, r, 1), 1);
+	assert_true(fake_rung);
 	assert_int_equal(br_user_fetch(user, r + 1, 4), 1);	/* max_inflight */
 	assert_int_equal(r[1].offset, 512);
+	assert_false(fake_rung);		/* more, but not now */
 	assert_int_equal(br_user_fetch(user, r + 2, 4), 0);
 	assert_int_equal(br_user_complete(user, r[1].id, perform(&r[1])), 0);
+	assert_true(fake_rung);
 	assert_int_equal(br_user_fetch(user, r + 2, 4), 1);
+	assert_false(fake_rung);
 	assert_int_equal(br_user_complete(user, r[0].id, -EIO), 0);
 	assert_int_equal(br_user_complete(user, r[2].id, 0), 0);
 	run(&s);
 	assert_int_equal(reqs[0].result, -EIO);
 	assert_true(done[1] && done[2]);
 	br_sync_close(&s);
+	fake_rung = 0;
 	assert_int_equal(br_dev_put(dev), 0);
+	assert_true(fake_rung);
+	assert_int_equal(br_user_fetch(user, r, 0), 0);
+	assert_true(fake_rung);
 	assert_int_equal(br_user_fetch(user, r, 4), 1);
 	assert_int_equal(r[0].op, BLKREMAP_CLOSE);
+	assert_false(fake_rung);
 	assert_int_equal(br_user_fetch(user, r + 1, 3), 0);
 	assert_int_equal(br_user_complete(user, r[0].id + 1, 0), -ENOENT);
 	assert_int_equal(br_user_complete(user, r[0].id, 0), 0);
@@ -779,6 +822,7 @@ int main(void)
 		RIG_TEST(no_more_than_max_inflight_are_with_the_caller),
 		RIG_TEST(an_id_is_good_once),
 		RIG_TEST(a_completion_on_one_queue_lets_another_queues_request_go),
+		RIG_TEST(a_queue_is_nudged_once_however_many_completions_come),
 		RIG_TEST(a_new_size_is_told_and_what_lies_beyond_fails),
 		RIG_TEST(a_pulling_caller_fetches_and_ends_with_close),
 		RIG_TEST(a_pushing_caller_has_nothing_to_fetch),

@@ -16,6 +16,7 @@ enum { THREADS = 3, ROUNDS = 4000, BLOCKS = 4 };
 
 static struct br_range_lock rl;
 static struct br_throttle throttle;
+static const struct br_throttle_limits limits = { .in_flight_bytes = 10 };
 static uint64_t guarded[BLOCKS];	/* plain: whoever holds the block exclusively may write */
 static _Atomic uint64_t writes[BLOCKS], torn, inside, most_inside;
 
@@ -43,21 +44,31 @@ static void use(uint64_t begin, uint64_t end, bool exclusive)
 	}
 }
 
+/* Take it, or perhaps think better of it while it is waited for. */
+static bool take(struct br_range_hold *h, uint64_t begin, uint64_t end, bool exclusive, bool fickle)
+{
+	struct fake_op f = { .launched = 0 };
+
+	if (br_range_lock_take(&rl, h, begin, end, exclusive, &f.op))
+		return true;
+	if (fickle)
+		br_range_lock_cancel(&rl, h);
+	return wait_for(&f);
+}
+
 static void *locker(void *arg)
 {
 	unsigned seed = (unsigned)(uintptr_t)arg;
 
 	for (int i = 0; i < ROUNDS; i++) {
-		struct fake_op f = { .launched = 0 };
 		struct br_range_hold h = { .begin = 0 };
 		uint64_t begin = (uint64_t)rand_r(&seed) % BLOCKS, end = begin + 1 + (uint64_t)rand_r(&seed) % 2;
 		bool exclusive = rand_r(&seed) % 2, held;
 
 		end = end > BLOCKS ? BLOCKS : end;
-		held = br_range_lock_take(&rl, &h, begin, end, exclusive, &f.op);
-		if (!held && rand_r(&seed) % 4 == 0)
-			br_range_lock_cancel(&rl, &h);
-		if (!held && !wait_for(&f))
+		held = rand_r(&seed) % 4 == 0 ? br_range_lock_try(&rl, &h, begin, end, exclusive)
+					      : take(&h, begin, end, exclusive, rand_r(&seed) % 4 == 0);
+		if (!held)
 			continue;
 		use(begin, end, exclusive);
 		br_range_lock_give(&rl, &h);
@@ -79,6 +90,8 @@ static void *taker(void *arg)
 			br_throttle_cancel(&throttle, &turn);
 		if (!mine && !wait_for(&f))
 			continue;
+		if (rand_r(&seed) % 4 == 0)
+			br_throttle_set(&throttle, &limits);
 		now = atomic_fetch_add(&inside, bytes) + bytes;
 		most = atomic_load(&most_inside);
 		while (now > most && !atomic_compare_exchange_weak(&most_inside, &most, now))
@@ -116,8 +129,6 @@ static void a_range_has_one_writer_or_only_readers(void **state)
 
 static void no_more_than_the_limit_is_in_flight(void **state)
 {
-	const struct br_throttle_limits limits = { .in_flight_bytes = 10 };
-
 	(void)state;
 	br_throttle_init(&throttle, &fake_ctx, NULL, &limits);
 	run_threads(taker);
