@@ -20,6 +20,9 @@ static const char two[] = "# of two\n[disk]\ntype = origin\nbase = base.img\n\n"
 			  "[mon]\ntype = snapshot\norigin = disk\nstore = mon.cow\n\n"
 			  "[tue]\ntype = snapshot\norigin = disk\nstore = tue.cow\n";
 
+#define SNAP(store) "[snap]\ntype = snapshot\norigin = base\nstore = " store "\n"
+#define BASE(path) "[base]\ntype = file\npath = " path "\n\n"
+
 struct text {
 	char s[1024];
 };
@@ -69,26 +72,21 @@ static void is_made_as(const char *stack, const char *origin, const char *store,
 static void a_stack_names_base_and_store(void **state)
 {
 	(void)state;
-	is_made_as("vol.blkr", "base.img", "snap.cow",
-		   "[base]\ntype = file\npath = base.img\n\n[snap]\ntype = snapshot\norigin = base\nstore = snap.cow\n");
-	is_made_as("/a/vol.blkr", "/b/base.img", "/a/snap.cow",
-		   "[base]\ntype = file\npath = /b/base.img\n\n[snap]\ntype = snapshot\norigin = base\nstore = /a/snap.cow\n");
+	is_made_as("vol.blkr", "base.img", "snap.cow", BASE("base.img") SNAP("snap.cow"));
+	is_made_as("/a/vol.blkr", "/b/base.img", "/a/snap.cow", BASE("/b/base.img") SNAP("/a/snap.cow"));
 }
 
 static void what_lies_in_the_stacks_folder_is_named_from_there(void **state)
 {
 	(void)state;
-	is_made_as("dir/vol.blkr", "dir/base.img", "dir/snap.cow",
-		   "[base]\ntype = file\npath = base.img\n\n[snap]\ntype = snapshot\norigin = base\nstore = snap.cow\n");
+	is_made_as("dir/vol.blkr", "dir/base.img", "dir/snap.cow", BASE("base.img") SNAP("snap.cow"));
 }
 
 static void a_name_that_could_be_something_else_is_made_a_path(void **state)
 {
 	(void)state;
-	is_made_as("vol.blkr", "base", "base",
-		   "[base]\ntype = file\npath = ./base\n\n[snap]\ntype = snapshot\norigin = base\nstore = ./base\n");
-	is_made_as("vol.blkr", "a:b", "(x",
-		   "[base]\ntype = file\npath = ./a:b\n\n[snap]\ntype = snapshot\norigin = base\nstore = ./(x\n");
+	is_made_as("vol.blkr", "base", "base", BASE("./base") SNAP("./base"));
+	is_made_as("vol.blkr", "a:b", "(x", BASE("./a:b") SNAP("./(x"));
 }
 
 static void an_origin_that_is_a_spec_stands_in_parentheses(void **state)
