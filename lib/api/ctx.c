@@ -164,7 +164,8 @@ static void log_event(struct blkremap_ctx *ctx, const struct br_event *e, const 
 {
 	static const char *const names[] = { "", "low space", "writers are held", "invalidated", "", "", "", "resized",
 					     "snapshot added", "snapshot gone", "job done" };
-	bool warns = e->type <= BLKREMAP_EV_INVALIDATED || (e->type == BLKREMAP_EV_JOB_DONE && e->result < 0);
+	bool failed = e->type == BLKREMAP_EV_JOB_DONE && e->result < 0 && e->result != -ECANCELED;
+	bool warns = e->type <= BLKREMAP_EV_INVALIDATED || failed;
 	uint32_t level = warns ? BLKREMAP_LOG_WARNING : BLKREMAP_LOG_INFO;
 	char line[256];
 

@@ -43,6 +43,16 @@ static void forget(struct blkremap_job *j)
 		*at = j->next;
 }
 
+/* What a device below has failed left no sentence in this thread, or an old one. */
+static const char *sentence_of(int error, uint32_t code)
+{
+	if (!error)
+		return "done";
+	if (error == -EIO || error == -ECANCELED || !*br_error_text())
+		return blkremap_code_text(code);
+	return br_error_text();
+}
+
 /* The event goes out before anybody can see the job as over, so whoever waits for one finds the other. */
 static void be_over(struct blkremap_job *j, int error)
 {
@@ -52,7 +62,7 @@ static void be_over(struct blkremap_job *j, int error)
 	struct br_ctx *core = &j->ctx->core;
 	bool freed;
 
-	snprintf(j->text, sizeof(j->text), "%s", error < 0 ? br_error_text() : "done");
+	snprintf(j->text, sizeof(j->text), "%s", sentence_of(error, e.code));
 	e.text = j->text;
 	br_ctx_event(core, &e);
 	br_ctx_lock(core);
