@@ -143,7 +143,7 @@ static int some_note(struct ctl_lane *l, uint32_t n)
 
 		l->in_flight--;
 		if (c->result < 0) {
-			l->error = "a request failed";
+			l->error = blkremap_code_text(c->code);
 			first = first ? first : c->result;
 			continue;
 		}

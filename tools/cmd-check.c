@@ -18,56 +18,94 @@ static const struct ctl_opt opts[] = {
 
 enum { DEEP_BLOCK = 4096 }; /* how exactly a place that cannot be read is told */
 
-/* Halve towards the unreadable blocks and report each; the good ones around them are read on the way. */
-static int deep_narrow(struct blkremap_dev *dev, struct ctl_findings *f, unsigned char *buf, uint64_t off, size_t len)
+/* Reading all of it. */
+struct deep {
+	struct blkremap_dev *dev;
+	struct ctl_findings *f;
+	unsigned char *buf;
+	uint64_t bad_off, bad_len; /* unreadable so far, and maybe longer; length 0: nothing */
+	uint64_t bad_bytes;
+};
+
+static void bad_flush(struct deep *d)
 {
 	struct blkremap_finding finding = { .size = sizeof(finding),
 					    .severity = CTL_CORRUPTION,
-					    .offset = off,
-					    .length = len,
+					    .offset = d->bad_off,
+					    .length = d->bad_len,
 					    .code = BLKREMAP_CODE_MEDIUM,
 					    .text = "cannot be read" };
+
+	if (d->bad_len)
+		ctl_finding_take(d->f, &finding);
+	d->bad_bytes += d->bad_len;
+	d->bad_len = 0;
+}
+
+/* Neighbours are one place: a device that is gone is one line. */
+static void bad_add(struct deep *d, uint64_t off, uint64_t len)
+{
+	if (d->bad_off + d->bad_len != off)
+		bad_flush(d);
+	if (!d->bad_len)
+		d->bad_off = off;
+	d->bad_len += len;
+}
+
+/* Halve towards the unreadable blocks; the good ones around them are read on the way. */
+static int deep_narrow(struct deep *d, uint64_t off, size_t len)
+{
 	size_t half = len / 2 / DEEP_BLOCK * DEEP_BLOCK;
-	int r = blkremap_pread(dev, buf, len, off, BLKREMAP_BACKGROUND);
+	int r = blkremap_pread(d->dev, d->buf, len, off, BLKREMAP_BACKGROUND);
 
 	if (r == 0)
 		return 0;
 	if (r != -EIO && r != -ENODATA)
 		return r;
-	if (!half)
-		return ctl_finding_take(f, &finding);
-	r = deep_narrow(dev, f, buf, off, half);
-	return r < 0 ? r : deep_narrow(dev, f, buf, off + half, len - half);
-}
-
-static int deep_read(struct blkremap_ctx *ctx, struct ctl_findings *f, const char *operand)
-{
-	unsigned char *buf = ctl_buffer_new(CTL_PIECE);
-	struct blkremap_dev *dev = NULL;
-	uint64_t end;
-	int r = 0, code = buf ? ctl_open(ctx, operand, BLKREMAP_RDONLY, &dev) : CTL_FAILED;
-
-	if (code) {
-		free(buf);
-		return code;
+	if (!half) {
+		bad_add(d, off, len);
+		return 0;
 	}
-	end = blkremap_dev_size(dev);
-	for (uint64_t off = 0; off < end && r >= 0; off += CTL_PIECE)
-		r = deep_narrow(dev, f, buf, off, end - off < CTL_PIECE ? (size_t)(end - off) : CTL_PIECE);
-	if (r < 0)
-		code = ctl_fail(operand, r);
-	else if (!f->print_json)
-		ctl_say(stdout, "%s: %s read", operand, ctl_human(end).s);
-	free(buf);
-	return ctl_close(NULL, dev, operand, code);
+	r = deep_narrow(d, off, half);
+	return r < 0 ? r : deep_narrow(d, off + half, len - half);
 }
 
-static int check_end(struct ctl_findings *f, const char *operand, int worst)
+static int deep_run(struct deep *d, const char *operand)
+{
+	uint64_t end = blkremap_dev_size(d->dev);
+	int r = 0;
+
+	for (uint64_t off = 0; off < end && r >= 0; off += CTL_PIECE)
+		r = deep_narrow(d, off, end - off < CTL_PIECE ? (size_t)(end - off) : CTL_PIECE);
+	bad_flush(d);
+	if (r < 0)
+		return ctl_fail(operand, r);
+	if (!d->f->print_json)
+		ctl_say(stdout, "%s: %s read", operand, ctl_human(end - d->bad_bytes).s);
+	return CTL_OK;
+}
+
+static int deep_read(struct blkremap_ctx *ctx, struct ctl_findings *f, const char *operand, uint64_t *ret_bad)
+{
+	struct deep d = { .f = f, .buf = ctl_buffer_new(CTL_PIECE) };
+	int code;
+
+	if (!d.buf)
+		return ctl_fail_text(operand, -ENOMEM, "no memory for a buffer");
+	code = ctl_open(ctx, operand, BLKREMAP_RDONLY, &d.dev);
+	if (!code)
+		code = deep_run(&d, operand);
+	free(d.buf);
+	*ret_bad = d.bad_bytes;
+	return ctl_close(NULL, d.dev, operand, code);
+}
+
+static int check_end(struct ctl_findings *f, const char *operand, int worst, uint64_t unreadable)
 {
 	if (f->print_json) {
 		ctl_json_close(&f->json);
-		ctl_json_u64(&f->json, "worst", (uint64_t)worst);
-		ctl_json_bool(&f->json, "clean", worst < CTL_UNCLEAN);
+		ctl_json_u64(&f->json, "unreadable_bytes", unreadable);
+		ctl_json_bool(&f->json, "clean", worst < CTL_UNCLEAN && !unreadable);
 		if (ctl_json_end(&f->json, stdout) < 0)
 			return CTL_FAILED;
 	}
@@ -77,6 +115,8 @@ static int check_end(struct ctl_findings *f, const char *operand, int worst)
 		ctl_hint("'blkremap-ctl repair -n %s' shows what can be saved", operand);
 		return CTL_CORRUPT;
 	}
+	if (unreadable)
+		return ctl_fail_text(operand, 0, "the metadata is good, but %s cannot be read", ctl_human(unreadable).s);
 	if (worst == CTL_UNCLEAN)
 		return CTL_NO;
 	if (!f->print_json)
@@ -87,6 +127,7 @@ static int check_end(struct ctl_findings *f, const char *operand, int worst)
 static int check_run(struct blkremap_ctx *ctx, struct ctl_findings *f, const char *operand, bool deep)
 {
 	char *spec = ctl_spec(operand);
+	uint64_t unreadable = 0;
 	int code = CTL_OK, worst;
 
 	if (!spec)
@@ -101,14 +142,12 @@ static int check_run(struct blkremap_ctx *ctx, struct ctl_findings *f, const cha
 	if (worst < 0)
 		code = ctl_fail(operand, worst);
 	if (!code && deep && worst < CTL_CORRUPTION)
-		code = deep_read(ctx, f, operand);
+		code = deep_read(ctx, f, operand, &unreadable);
 	if (code) {
 		ctl_json_drop(&f->json);
 		return code;
 	}
-	if (f->count[CTL_CORRUPTION])
-		worst = CTL_CORRUPTION;
-	return check_end(f, operand, worst);
+	return check_end(f, operand, worst, unreadable);
 }
 
 static int run(struct ctl_args *args)

@@ -94,6 +94,20 @@ exits 4 'as JSON' check --json snap.cow
 json 'j["clean"] is False and any(f["severity"] == "corrupt" for f in j["findings"])' 'has it, too'
 untouched snap.cow
 
+# A base that cannot be read, for those who look.
+cp good.cow snap.cow
+bad='snapshot:origin=(error:dev=base.img,op=read),store=snap.cow'
+exits 0 'a stack whose base is bad has good metadata' check "$bad"
+exits 3 'but not all can be read' check --deep "$bad"
+prints 'cannot be read \(offset 0 B, 512.0 KiB\)' 'where, in one line a place'
+says 'the metadata is good, but 7.8 MiB cannot be read' 'and how much'
+exits 3 'as JSON' check --deep --json "$bad"
+json 'j["unreadable_bytes"] == (8 << 20) - 196608 and not j["clean"]' 'in bytes'
+exits 3 'copying it fails' copy "$bad" bad.img
+says 'snapshot.*Input/output error' 'says why'
+isnt 'and leaves nothing' test -e bad.img
+isnt 'of any name' test -n "$(find . -name 'bad.img*')"
+
 # No store at all.
 head -c 100 base.img >tiny.cow
 exits 4 'a store of 100 bytes' check tiny.cow

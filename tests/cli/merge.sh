@@ -125,6 +125,40 @@ exits 0 'the base has it' io base.img -c 'read 2M 1M verify=3'
 exits 0 'the other is what it was' diff -q first.img '@plain.blkr#tue'
 cd .. || exit 99
 
+# An origin that fails in the middle: what is done stays done, and the mark stays.
+mkdir bad
+cd bad || exit 99
+truncate -s 16M base.img
+cat >bad.blkr <<'END'
+[base]
+type = file
+path = base.img
+
+[bad]
+type = error
+dev = base
+op = write
+nth = 3
+
+[snap]
+type = snapshot
+origin = bad
+store = s.cow
+END
+"$ctl" create snapshot --origin base.img --store s.cow >/dev/null
+sed '/^.bad.$/,/^$/d; s/= bad/= base/' bad.blkr >good.blkr
+exits 0 'write a snapshot' io good.blkr -c 'write 0 4M pattern=1' -c 'write 5M 1M pattern=2' -c 'write 8M 4M pattern=3'
+"$ctl" copy good.blkr wanted.img >/dev/null
+exits 3 'a merge whose origin fails' merge bad.blkr
+says 'failed the request: Input/output error' 'says why'
+is 'the mark stays' grep -q '^merging = yes$' bad.blkr
+exits 0 'the snapshot reads as ever' diff -q wanted.img good.blkr
+sed 's/^nth = 3/nth = 1000000/' bad.blkr >mended.blkr
+exits 0 'it goes on when the origin is well' merge mended.blkr
+isnt 'without a mark' grep -q merging mended.blkr
+exits 0 'the origin is what the snapshot was' diff -q wanted.img base.img
+cd .. || exit 99
+
 chmod 555 .
 if [ "$(id -u)" -ne 0 ]; then
 	"$ctl" io vol.blkr -c 'write 0 4k' >/dev/null
