@@ -119,7 +119,8 @@ static void fake_idle(const struct blkremap_env *env, struct br_ctx *ctx, struct
 static const struct br_env_ops fake_env_ops = {
 	.alloc = fake_alloc, .free = fake_free, .now_ns = fake_now_ns, .random = fake_random,
 	.word_wait = fake_word_wait, .word_wake = fake_word_wake,
-	.bell_open = fake_bell_open, .bell_ring = fake_bell_ring, .bell_clear = fake_bell_clear, .bell_close = fake_bell_close,
+	.bell_open = fake_bell_open, .bell_close = fake_bell_close,
+	.bell_ring = fake_bell_ring, .bell_clear = fake_bell_clear,
 	.idle = fake_idle,
 };
 static const struct blkremap_env fake_env = { .ops = &fake_env_ops };

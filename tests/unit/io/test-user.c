@@ -254,6 +254,67 @@ static void vectors_are_passed_on_slice_by_slice_where_they_fit(void **state)
 	close_push();
 }
 
+static void pieces_may_begin_and_end_inside_a_vector(void **state)
+{
+	enum { N = 20, LEN = 1536 };
+	struct iovec v[N];
+	struct br_req w = { .op = BR_WRITE, .offset = 512, .length = N * LEN, .iov = v, .iovcnt = N };
+
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW, .max_transfer = 1024 });
+	for (unsigned i = 0; i < N * LEN; i++)
+		rig_buf[i] = rig_byte(i, 4);
+	for (unsigned i = 0; i < N; i++)
+		v[i] = (struct iovec){ rig_buf + i * LEN, LEN };
+	assert_int_equal(br_sync_submit(&s, s.chan, &w), 0);
+	assert_memory_equal(medium + 512, rig_buf, N * LEN);
+	close_push();
+}
+
+static void vectors_that_fit_are_passed_on_untouched(void **state)
+{
+	struct iovec v[4];
+	struct br_req w = { .op = BR_WRITE, .length = 2048, .iov = v, .iovcnt = 4 };
+
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW, .max_iov = 4, .max_transfer = 2048 });
+	for (unsigned i = 0; i < 4; i++)
+		v[i] = (struct iovec){ rig_buf + i * 1024, 512 };
+	assert_int_equal(br_sync_submit(&s, s.chan, &w), 0);
+	assert_int_equal(nr_seen, 1);
+	assert_ptr_equal(seen[0].iov, v);
+	v[3].iov_len = 4096;		/* more than the request is long */
+	assert_int_equal(br_sync_submit(&s, s.chan, &w), 0);
+	assert_ptr_not_equal(seen[1].iov, v);
+	close_push();
+}
+
+static void a_request_of_no_length_never_reaches_the_caller(void **state)
+{
+	struct br_req r = { .op = BR_READ, .offset = 512 };
+
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW });
+	assert_int_equal(br_sync_submit(&s, s.chan, &r), 0);
+	assert_int_equal(nr_seen, 0);
+	close_push();
+}
+
+static void a_channel_may_close_and_open_again_while_its_queue_lives(void **state)
+{
+	(void)state;
+	open_push((struct blkremap_backend_info){ .caps = RW });
+	assert_int_equal(rig_write(&s, 0, 512, 1), 0);
+	br_queue_enter(&s.queue);
+	br_chan_put(s.chan);
+	br_queue_run(&s.queue);
+	assert_null(br_queue_source(&s.queue, user));
+	assert_int_equal(br_chan_get(&s.queue, dev, &s.chan), 0);
+	br_queue_leave(&s.queue);
+	rig_assert_data(&s, 0, 512, 0, 1);
+	close_push();
+}
+
 static void no_memory_to_bounce_fails_the_request_only(void **state)
 {
 	struct iovec v = { rig_buf + 1, 4096 };
@@ -300,8 +361,10 @@ static void fua_and_flush_become_what_the_caller_has(void **state)
 		assert_int_equal(n[BLKREMAP_WRITE], 4);
 		assert_int_equal(n[BLKREMAP_FLUSH], cases[i].flushes_of_fua);
 		assert_int_equal(seen[3].flags, cases[i].flags);
-		if (n[BLKREMAP_FLUSH])
+		if (n[BLKREMAP_FLUSH]) {
 			assert_int_equal(seen[4].op, BLKREMAP_FLUSH);
+			assert_int_equal(seen[4].offset | seen[4].length, 0);
+		}
 		nr_seen = 0;
 		assert_int_equal(br_sync_simple(&s, BR_FLUSH, 0, 0, 0), 0);
 		assert_int_equal(nr_seen, cases[i].flushes_of_flush);
@@ -807,6 +870,10 @@ int main(void)
 		RIG_TEST(data_goes_there_and_back_in_pieces_within_all_limits),
 		RIG_TEST(scattered_and_misaligned_buffers_arrive_whole),
 		RIG_TEST(vectors_are_passed_on_slice_by_slice_where_they_fit),
+		RIG_TEST(pieces_may_begin_and_end_inside_a_vector),
+		RIG_TEST(vectors_that_fit_are_passed_on_untouched),
+		RIG_TEST(a_request_of_no_length_never_reaches_the_caller),
+		RIG_TEST(a_channel_may_close_and_open_again_while_its_queue_lives),
 		RIG_TEST(no_memory_to_bounce_fails_the_request_only),
 		RIG_TEST(fua_and_flush_become_what_the_caller_has),
 		RIG_TEST(the_flush_for_fua_comes_after_the_last_piece_has_completed),
