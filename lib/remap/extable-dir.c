@@ -13,11 +13,11 @@
 #include <string.h>
 
 enum {
-	/* Used slots at which a page is full, 84 %: beyond that a look-up of what is not there sees two lines and more */
-	FULL = BR_EXPAGE_LINES * BR_EXLINE_SLOTS * 84 / 100,
+	/* Used slots at which a page is full, 76 %: beyond that too many lie far from home */
+	FULL = BR_EXPAGE_LINES * BR_EXLINE_SLOTS * 76 / 100,
 	/* Slots for each 32 cells: seven pages take 4,700 at least, so none of these groups splits unforeseen */
 	SLOTS_PER_GROUP = 3600,
-	NEAR_SPLIT = 6			/* pages */
+	NEAR_SPLIT = 5			/* pages */
 };
 
 void br_extree_init(struct br_extree *tree, bool far, uint64_t seed)
@@ -89,6 +89,8 @@ static int double_dir(struct br_extree *tree, struct br_expool *pool)
 	}
 	dir->retired = old;
 	atomic_store(&tree->dir, dir);
+	for (uint64_t i = 0; i >> old->bits == 0; i++)
+		atomic_store(&old->cells[i], 0);
 	tree->wants_cells = false;
 	return 0;
 }
@@ -391,11 +393,9 @@ static uint64_t block_of(const struct br_extree *tree, uint64_t prefix, const st
 	uint64_t line = s->key.line, x;
 
 	x = prefix << BR_EXHASH_LINE_BITS | line << BR_EXTAG_BITS | s->key.tag >> BR_EXTAG_SHIFT;
-	x ^= x >> half;
 	x = (x * inverse(BR_EXHASH_C2) & mask) ^ tree->seeds[1];
 	x ^= x >> half;
-	x = x * inverse(BR_EXHASH_C1) & mask;
-	return x ^ x >> half ^ tree->seeds[0];
+	return (x * inverse(BR_EXHASH_C1) & mask) ^ tree->seeds[0];
 }
 
 static void lowest_in(const struct br_extree *tree, uint64_t prefix, struct br_expage *page, uint64_t from,

@@ -6,14 +6,15 @@
  * directory has 2^n cells for as many equal parts of all positions; a cell names a page.  Neighbouring cells may name
  * the same one: a group of 32 cells or more has one to seven pages, each for about as many of its cells.  When one of
  * its pages is full the whole group is copied to one page more, and one with seven becomes two with four each.  So
- *  - pages are never less than 3/5 full after the first, whatever the number of slots: no doubling;
+ *  - pages are 58 to 76 % full, whatever the number of slots: no doubling;
  *  - a step copies seven pages at most, some tens of microseconds, however large the table is;
  *  - the pages left behind are used for the next group that grows, so next to nothing is retired.
  * The directory doubles before a group has to split that has 32 cells only.  It costs 0.08 to 0.15 bytes a slot, and
  * the old ones, which are kept until nobody looks up, as much again.
  *
  * A cell is the page's address with, in its low bits, a number that each change counts up.  A look-up reads the cell,
- * the page, and the cell again: the same word says that the page was the right one all the time.
+ * the page, and the cell again: the same word says that the page was the right one all the time.  The cells of a
+ * directory that has been replaced lose their pages before anything else changes.
  *
  * There are two such trees.  A tag has 27 bits, so the position has as many: enough for chunks below 2^39.  Those above
  * have 9 bits of the hash more, which the place in the directory tells; this one has at least 2^14 cells.
@@ -66,28 +67,26 @@ struct br_exhash {
 #define BR_EXHASH_C2 UINT64_C(0xd6e8feb86659fd93)
 
 /*
- * A bijection on hash_bits bits: two rounds of multiply and shift.  The seeds keep a guest, who chooses the chunks that
- * are written, from choosing those that collide.
+ * A bijection on @bits bits, which are the tree's; a constant where speed counts.  The upper bits are as good as chance,
+ * and home and cells are taken from these.  The seeds keep a guest, who chooses the chunks that are written, from
+ * choosing those that collide.
  */
-static inline uint64_t br_exhash_mix(const struct br_extree *tree, uint64_t block)
+static inline uint64_t br_exhash_mix(const struct br_extree *tree, uint32_t bits, uint64_t block)
 {
-	uint64_t mask = (UINT64_C(1) << tree->hash_bits) - 1, x = block ^ tree->seeds[0];
-	uint32_t half = (tree->hash_bits + 1) / 2;
+	uint64_t mask = (UINT64_C(1) << bits) - 1, x;
 
-	x ^= x >> half;
-	x = x * BR_EXHASH_C1 & mask;
-	x ^= x >> half ^ tree->seeds[1];
-	x = x * BR_EXHASH_C2 & mask;
-	return x ^ x >> half;
+	x = (block ^ tree->seeds[0]) * BR_EXHASH_C1 & mask;
+	x ^= x >> (bits + 1) / 2;
+	return (x ^ tree->seeds[1]) * BR_EXHASH_C2 & mask;
 }
 
-static inline struct br_exhash br_extree_hash(const struct br_extree *tree, uint64_t block)
+static inline struct br_exhash br_extree_hash(const struct br_extree *tree, uint32_t bits, uint64_t block)
 {
-	uint64_t x = br_exhash_mix(tree, block), low = x & ((1u << BR_EXTAG_BITS) - 1);
+	uint64_t x = br_exhash_mix(tree, bits, block), low = x & ((1u << BR_EXTAG_BITS) - 1);
 
 	return (struct br_exhash){
 		.position = x >> (BR_EXTAG_BITS + BR_EXHASH_LINE_BITS) << BR_EXTAG_BITS | low,
-		.key = { .tag = (uint32_t)low << BR_EXTAG_SHIFT, .line = x >> BR_EXTAG_BITS & (BR_EXPAGE_LINES - 1) },
+		.key = { .tag = (uint32_t)x << BR_EXTAG_SHIFT, .line = x >> BR_EXTAG_BITS & (BR_EXPAGE_LINES - 1) },
 	};
 }
 
@@ -96,27 +95,32 @@ static inline struct br_expage *br_excell_page(uint64_t cell)
 	return (struct br_expage *)(uintptr_t)(cell / BR_EXPAGE_BYTES * BR_EXPAGE_BYTES);
 }
 
-/* Any thread.  BR_EX_x, or AGAIN.  The cell is loaded seq_cst, before the line: growing may put a new page there. */
-static inline int br_extree_find(const struct br_extree *tree, const struct br_exhash *h, unsigned chunk,
-				 uint64_t *ret_new)
+/* How to look into a page: br_expage_find(), br_expage_glance(). */
+typedef int br_expage_look_fn(const struct br_expage *, struct br_exkey, unsigned, uint64_t *);
+
+/*
+ * Any thread.  BR_EX_x, or AGAIN.  The cell is loaded seq_cst, before the line: growing may put a new page there.  A cell
+ * without a page is one where nothing is, or one of a directory that has been replaced.
+ */
+static inline __attribute__((always_inline)) int br_extree_look(const struct br_extree *tree, struct br_exhash h,
+								unsigned chunk, br_expage_look_fn *look,
+								uint64_t *ret_new)
 {
 	const struct br_exdir *dir = atomic_load(&tree->dir);
 	const _Atomic uint64_t *cell;
 	const struct br_expage *page;
 	uint64_t word;
-	int state = BR_EX_NONE;
+	int state;
 
-	if (!dir)
+	if (br_unlikely(!dir))
 		return BR_EX_NONE;
-	cell = &dir->cells[h->position >> dir->shift];
+	cell = &dir->cells[h.position >> dir->shift];
 	word = atomic_load(cell);
 	page = br_excell_page(word);
-	if (br_likely(page != NULL))
-		state = br_expage_find(page, h->key, chunk, ret_new);
-	if (br_unlikely(atomic_load_explicit(cell, memory_order_relaxed) != word) ||
-	    br_unlikely(atomic_load_explicit(&tree->dir, memory_order_relaxed) != dir))
-		return BR_EX_AGAIN;
-	return state;
+	if (br_unlikely(!page))
+		return atomic_load(&tree->dir) == dir ? BR_EX_NONE : BR_EX_AGAIN;
+	state = look(page, h.key, chunk, ret_new);
+	return br_likely(atomic_load_explicit(cell, memory_order_relaxed) == word) ? state : BR_EX_AGAIN;
 }
 
 /* ---- the writer's ------------------------------------------------------------------------------------------------ */

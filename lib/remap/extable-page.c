@@ -1,8 +1,57 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The writer's side of a page; the rules are in the header. */
+/* The writer's side of a page, and the longer way of look-ups; the rules are in the header. */
 #include "remap/extable-page.h"
 
 #include <errno.h>
+
+/* Slots with the tag, leaves or not. */
+static uint32_t match_all(const struct br_exline *l, uint32_t head, uint32_t tag)
+{
+	return br_exline_match(l, head, tag) | br_exline_match(l, head, tag | BR_EXTAG_LEAF);
+}
+
+/* ---- looking up ------------------------------------------------------------------------------------------------- */
+
+/* What a slot with the right tag says of a chunk of its block.  Through a leaf we go only when sure of the slot. */
+static int take(const struct br_exline *l, uint32_t head, unsigned slot, unsigned chunk,
+				 uint64_t *ret_new)
+{
+	uint64_t value = atomic_load_explicit(&l->values[slot], memory_order_acquire);
+	bool leaf = atomic_load_explicit(&l->tags[slot], memory_order_acquire) & BR_EXTAG_LEAF;
+	uint64_t where;
+
+	if (!(value >> chunk & 1))
+		return BR_EX_NONE;
+	if (br_exline_changed(l, head))
+		return BR_EX_AGAIN;
+	where = leaf ? br_exleaf_get(br_exvalue_leaf(value), chunk) : br_exvalue_new(value, chunk);
+	if (leaf && br_exline_changed(l, head))
+		return BR_EX_AGAIN;
+	*ret_new = where;
+	return br_exhead_draining(head, slot) ? BR_EX_DRAINING : BR_EX_DONE;
+}
+
+int br_expage_find(const struct br_expage *p, struct br_exkey key, unsigned chunk, uint64_t *ret_new)
+{
+	const struct br_exline *home = &p->lines[key.line], *l = home;
+	uint32_t first = atomic_load(&home->head), head = first;
+
+	for (uint32_t probe = 0;;) {
+		for (uint32_t m = match_all(l, head, key.tag | probe); m; m &= m - 1) {
+			int state = take(l, head, (unsigned)__builtin_ctz(m), chunk, ret_new);
+
+			if (state != BR_EX_NONE)
+				return state;
+		}
+		if (probe++ == br_exhead_reach(first))
+			break;
+		l = &p->lines[br_expage_probe(key.line, probe)];
+		head = atomic_load_explicit(&l->head, memory_order_acquire);
+	}
+	return br_exline_changed(home, first) ? BR_EX_AGAIN : BR_EX_NONE;
+}
+
+/* ---- heads ------------------------------------------------------------------------------------------------------ */
 
 static uint32_t head_of(struct br_exline *l)
 {
@@ -58,7 +107,7 @@ static bool next_line(struct br_exwalk *w)
 		return false;
 	else
 		w->line = &w->page->lines[br_expage_probe(w->key.line, ++w->probe)];
-	w->left = br_exline_match(w->line, head_of(w->line), w->key.tag | w->probe);
+	w->left = match_all(w->line, head_of(w->line), w->key.tag | w->probe);
 	return true;
 }
 
@@ -82,6 +131,14 @@ static void fill(struct br_exline *l, unsigned slot, const struct br_exslot *s, 
 	atomic_store_explicit(&l->values[slot], s->value, memory_order_release);
 }
 
+/* The flags of a head, with a reach that takes in such a slot.  A glance cannot see leaves: it is told to look on. */
+static uint32_t reaching(uint32_t flags, uint32_t probe, uint32_t tag_flags)
+{
+	uint32_t least = tag_flags && !probe ? 1 : probe;
+
+	return least > br_exhead_reach(flags) ? with_reach(flags, least) : flags;
+}
+
 int br_expage_put(struct br_expage *p, const struct br_exslot *s, bool live)
 {
 	struct br_exline *home = &p->lines[s->key.line], *l = home;
@@ -94,11 +151,12 @@ int br_expage_put(struct br_expage *p, const struct br_exslot *s, bool live)
 	}
 	fill(l, (unsigned)__builtin_ctz(free), s, probe);
 	flags = flags_of(head_of(l)) | slot_bits((unsigned)__builtin_ctz(free), s->draining);
-	store_head(l, flags, live && l == home);
-	if (l == home)
+	if (l == home) {
+		store_head(home, reaching(flags, probe, s->tag_flags), live);
 		return 0;
-	flags = flags_of(head_of(home));
-	store_head(home, probe > br_exhead_reach(flags) ? with_reach(flags, probe) : flags, live);
+	}
+	store_head(l, flags, false);
+	store_head(home, reaching(flags_of(head_of(home)), probe, s->tag_flags), live);
 	return 0;
 }
 
@@ -126,16 +184,26 @@ void br_exwalk_set_value(struct br_exwalk *w, uint64_t value)
 	store_heads(w, flags_of(head_of(w->line)));
 }
 
-/* Does any slot lie at that probe of this home?  Probe and line name the home, so its number is all to compare. */
-static bool any_at(struct br_expage *p, uint32_t home, uint32_t probe)
+/* Does any slot lie at that probe of this home, with @tag_flags?  Line and probe name the home: nothing else to compare. */
+static bool any_at(struct br_expage *p, uint32_t home, uint32_t probe, uint32_t tag_flags)
 {
 	struct br_exline *l = &p->lines[br_expage_probe(home, probe)];
 
 	for (unsigned i = 0; i < BR_EXLINE_SLOTS; i++) {
-		if (head_of(l) >> i & 1 && (tag_at(l, i) & BR_EXTAG_PROBE) == probe)
+		uint32_t tag = tag_at(l, i);
+
+		if (head_of(l) >> i & 1 && (tag & BR_EXTAG_PROBE) == probe && (tag & tag_flags) == tag_flags)
 			return true;
 	}
 	return false;
+}
+
+/* The least reach that takes in all slots of this home. */
+static uint32_t least_reach(struct br_expage *p, uint32_t home, uint32_t reach)
+{
+	while (reach > 1 && !any_at(p, home, reach, 0))
+		reach--;
+	return reach == 1 && !any_at(p, home, 1, 0) && !any_at(p, home, 0, BR_EXTAG_LEAF) ? 0 : reach;
 }
 
 void br_exwalk_drop(struct br_exwalk *w)
@@ -144,9 +212,7 @@ void br_exwalk_drop(struct br_exwalk *w)
 	uint32_t reach;
 
 	store_head(w->line, flags_of(head_of(w->line)) & ~slot_bits(w->slot, true), false);
-	reach = br_exhead_reach(head_of(home));
-	while (reach && !any_at(w->page, w->key.line, reach))
-		reach--;
+	reach = least_reach(w->page, w->key.line, br_exhead_reach(head_of(home)));
 	store_head(home, with_reach(flags_of(head_of(home)), reach), true);
 }
 

@@ -15,7 +15,7 @@
  *
  *	head	used (5 bits, one a slot) | draining (5) | reach (4) | sequence (18)
  *
- * reach is the greatest probe of all that have their home here.
+ * reach is the greatest probe of all that have their home here, and at least 1 if there is a leaf among them.
  *
  * The rules that make looking up safe without locks, and without ever waiting for the writer:
  * 1. A slot is written while its used bit is clear; setting the bit publishes it.  The one thing that changes in a used
@@ -41,7 +41,8 @@ enum {
 	BR_EXPAGE_BYTES = BR_EXPAGE_LINES * BR_CACHE_LINE,
 	BR_EX_BLOCK = 16,			/* chunks */
 	BR_EXTAG_PROBE = 15, BR_EXTAG_LEAF = 16, BR_EXTAG_SHIFT = 5, BR_EXTAG_BITS = 27,
-	BR_EXHEAD_USED = 31, BR_EXHEAD_DRAIN_SHIFT = 5, BR_EXHEAD_REACH_SHIFT = 10, BR_EXHEAD_SEQ_SHIFT = 14,
+	BR_EXHEAD_USED = 31, BR_EXHEAD_DRAIN_SHIFT = 5, BR_EXHEAD_DRAIN = 31 << BR_EXHEAD_DRAIN_SHIFT,
+	BR_EXHEAD_REACH_SHIFT = 10, BR_EXHEAD_SEQ_SHIFT = 14,
 	BR_EX_AGAIN = -1			/* beside BR_EX_NONE and the others: changed meanwhile, begin again */
 };
 
@@ -93,11 +94,9 @@ static inline uint32_t br_exline_match(const struct br_exline *l, uint32_t head,
 {
 	uint32_t match = 0;
 
-	for (unsigned i = 0; i < BR_EXLINE_SLOTS; i++) {
-		uint32_t its = atomic_load_explicit(&l->tags[i], memory_order_acquire);
-
-		match |= (uint32_t)((its & ~(uint32_t)BR_EXTAG_LEAF) == tag) << i;
-	}
+#pragma GCC unroll 5
+	for (unsigned i = 0; i < BR_EXLINE_SLOTS; i++)
+		match |= (uint32_t)(atomic_load_explicit(&l->tags[i], memory_order_acquire) == tag) << i;
 	return match & head & BR_EXHEAD_USED;
 }
 
@@ -123,44 +122,37 @@ static inline bool br_exline_changed(const struct br_exline *l, uint32_t head)
 	return atomic_load_explicit(&l->head, memory_order_relaxed) != head;
 }
 
-/* What a slot with the right tag says of a chunk of its block.  Through a leaf we go only when sure of the slot. */
-static inline int br_expage_take(const struct br_exline *l, uint32_t head, unsigned slot, unsigned chunk,
-				 uint64_t *ret_new)
+/*
+ * Look for a chunk, in any thread, whatever happens to the page meanwhile, even if it has come to serve others.
+ * BR_EX_x, or AGAIN.
+ */
+int br_expage_find(const struct br_expage *p, struct br_exkey key, unsigned chunk, uint64_t *ret_new);
+
+/*
+ * The same with one look at the home, which is enough for most: one plain slot there has the chunk, and none drains; or
+ * nothing has the tag, and nothing lies elsewhere.  AGAIN: look properly.  Few instructions, and no branch that depends
+ * on the slot, so that the processor has the next look-ups under way while it waits for this line.
+ */
+static inline int br_expage_glance(const struct br_expage *p, struct br_exkey key, unsigned chunk, uint64_t *ret_new)
 {
-	uint64_t value = atomic_load_explicit(&l->values[slot], memory_order_acquire);
-	bool leaf = atomic_load_explicit(&l->tags[slot], memory_order_acquire) & BR_EXTAG_LEAF;
-	uint64_t where;
+	const struct br_exline *home = &p->lines[key.line];
+	uint32_t head = atomic_load(&home->head);
+	unsigned slot = 0;
+	uint64_t value;
+	bool found;
 
-	if (!(value >> chunk & 1))
-		return BR_EX_NONE;
-	if (br_exline_changed(l, head))
+#pragma GCC unroll 5
+	for (unsigned i = 1; i < BR_EXLINE_SLOTS; i++)
+		slot = atomic_load_explicit(&home->tags[i], memory_order_acquire) == key.tag ? i : slot;
+	found = atomic_load_explicit(&home->tags[slot], memory_order_acquire) == key.tag;
+	value = atomic_load_explicit(&home->values[slot], memory_order_acquire);
+	if (br_unlikely(br_exline_changed(home, head)))
 		return BR_EX_AGAIN;
-	where = leaf ? br_exleaf_get(br_exvalue_leaf(value), chunk) : br_exvalue_new(value, chunk);
-	if (leaf && br_exline_changed(l, head))
-		return BR_EX_AGAIN;
-	*ret_new = where;
-	return br_exhead_draining(head, slot) ? BR_EX_DRAINING : BR_EX_DONE;
-}
-
-/* Any thread, whatever happens to the page meanwhile, even if it has come to serve others.  BR_EX_x, or AGAIN. */
-static inline int br_expage_find(const struct br_expage *p, struct br_exkey key, unsigned chunk, uint64_t *ret_new)
-{
-	const struct br_exline *home = &p->lines[key.line], *l = home;
-	uint32_t first = atomic_load(&home->head), head = first;
-
-	for (uint32_t probe = 0;;) {
-		for (uint32_t m = br_exline_match(l, head, key.tag | probe); m; m &= m - 1) {
-			int state = br_expage_take(l, head, (unsigned)__builtin_ctz(m), chunk, ret_new);
-
-			if (state != BR_EX_NONE)
-				return state;
-		}
-		if (br_likely(probe++ == br_exhead_reach(first)))
-			break;
-		l = &p->lines[br_expage_probe(key.line, probe)];
-		head = atomic_load_explicit(&l->head, memory_order_acquire);
+	if (found && head >> slot & value >> chunk & !(head & BR_EXHEAD_DRAIN)) {
+		*ret_new = br_exvalue_new(value, chunk);
+		return BR_EX_DONE;
 	}
-	return br_exline_changed(home, first) ? BR_EX_AGAIN : BR_EX_NONE;
+	return found || br_exhead_reach(head) ? BR_EX_AGAIN : BR_EX_NONE;
 }
 
 /* ---- the writer's ------------------------------------------------------------------------------------------------ */

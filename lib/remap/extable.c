@@ -51,7 +51,11 @@ static struct place place_of(struct br_extable *t, uint64_t old_chunk)
 {
 	struct br_extree *tree = &t->trees[old_chunk >= BR_EX_NEAR_END];
 
-	return (struct place){ tree, br_extree_hash(tree, old_chunk / BR_EX_BLOCK), old_chunk % BR_EX_BLOCK };
+	return (struct place){
+		.tree = tree,
+		.hash = br_extree_hash(tree, tree->hash_bits, old_chunk / BR_EX_BLOCK),
+		.chunk = old_chunk % BR_EX_BLOCK,
+	};
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -100,18 +104,35 @@ uint64_t br_extable_bytes(const struct br_extable *t)
 
 /* ---- looking up -------------------------------------------------------------------------------------------------- */
 
-int br_extable_lookup(const struct br_extable *t, uint64_t old_chunk, uint64_t *ret_new)
+static __attribute__((noinline)) int look_properly(const struct br_extable *t, uint64_t old_chunk, uint64_t *ret_new)
 {
 	const struct br_extree *tree = &t->trees[old_chunk >= BR_EX_NEAR_END];
-	struct br_exhash h = br_extree_hash(tree, old_chunk / BR_EX_BLOCK);
+	struct br_exhash h = br_extree_hash(tree, tree->hash_bits, old_chunk / BR_EX_BLOCK);
 	uint64_t new_chunk = 0;
 	int state;
 
-	if (br_unlikely(old_chunk >= BR_EX_CHUNK_END))
+	if (old_chunk >= BR_EX_CHUNK_END)
 		return BR_EX_NONE;
 	do
-		state = br_extree_find(tree, &h, old_chunk % BR_EX_BLOCK, &new_chunk);
-	while (br_unlikely(state == BR_EX_AGAIN));
+		state = br_extree_look(tree, h, old_chunk % BR_EX_BLOCK, br_expage_find, &new_chunk);
+	while (state == BR_EX_AGAIN);
+	if (state != BR_EX_NONE)
+		*ret_new = new_chunk;
+	return state;
+}
+
+int br_extable_lookup(const struct br_extable *t, uint64_t old_chunk, uint64_t *ret_new)
+{
+	const struct br_extree *tree = &t->trees[0];
+	struct br_exhash h = br_extree_hash(tree, BR_EXHASH_NEAR_BITS, old_chunk / BR_EX_BLOCK);
+	uint64_t new_chunk;
+	int state;
+
+	if (br_unlikely(old_chunk >= BR_EX_NEAR_END))
+		return look_properly(t, old_chunk, ret_new);
+	state = br_extree_look(tree, h, old_chunk % BR_EX_BLOCK, br_expage_glance, &new_chunk);
+	if (br_unlikely(state == BR_EX_AGAIN))
+		return look_properly(t, old_chunk, ret_new);
 	if (state != BR_EX_NONE)
 		*ret_new = new_chunk;
 	return state;
@@ -119,16 +140,18 @@ int br_extable_lookup(const struct br_extable *t, uint64_t old_chunk, uint64_t *
 
 void br_extable_prefetch(const struct br_extable *t, uint64_t old_chunk)
 {
-	const struct br_extree *tree = &t->trees[old_chunk >= BR_EX_NEAR_END];
-	struct br_exhash h = br_extree_hash(tree, old_chunk / BR_EX_BLOCK);
+	const struct br_extree *tree = &t->trees[0];
+	struct br_exhash h = br_extree_hash(tree, BR_EXHASH_NEAR_BITS, old_chunk / BR_EX_BLOCK);
 	const struct br_exdir *dir = atomic_load_explicit(&tree->dir, memory_order_acquire);
 	const struct br_expage *page;
 
-	if (!dir || old_chunk >= BR_EX_CHUNK_END)
+	if (!dir || old_chunk >= BR_EX_NEAR_END)	/* those far away are rare: they wait */
 		return;
 	page = br_excell_page(atomic_load_explicit(&dir->cells[h.position >> dir->shift], memory_order_relaxed));
-	if (page)
+	if (page) {
 		__builtin_prefetch(&page->lines[h.key.line]);
+		__builtin_prefetch(&page->lines[h.key.line ^ 1]);	/* where those go that find no room there */
+	}
 }
 
 /* ---- promises ---------------------------------------------------------------------------------------------------- */
@@ -140,7 +163,7 @@ void br_extable_prefetch(const struct br_extable *t, uint64_t old_chunk)
  * - A group without a page takes one with its first slot.
  * - At most each insert makes a group grow; but a group takes a thousand slots from one growth to the next, and even
  *   when most are close to it, all having as many slots but for chance, not one insert in 64 does it.
- * - In the long run no page is less than 64 % full, 820 slots, on average over a group just grown; when most blocks
+ * - In the long run no page is less than 58 % full, 740 slots, on average over a group just grown; when most blocks
  *   have a few slots each, which must lie close together, it may be 600.
  * Many promises may also bring so many blocks without order that they need leaves, which would otherwise be got later.
  */
@@ -159,10 +182,11 @@ static uint64_t pages_for(struct br_extable *t, uint64_t n)
 
 static int want(struct br_extable *t, uint64_t n)
 {
-	int r = br_extree_want(&t->trees[0], &t->pool, t->trees[0].nr_slots + n);
+	uint64_t many = n > FEW ? n : 0;	/* a few cannot fill a group that is not near to it */
+	int r = br_extree_want(&t->trees[0], &t->pool, many ? t->trees[0].nr_slots + many : 0);
 
 	if (r == 0 && t->trees[1].nr_groups)
-		r = br_extree_want(&t->trees[1], &t->pool, t->trees[1].nr_slots + n);
+		r = br_extree_want(&t->trees[1], &t->pool, many ? t->trees[1].nr_slots + many : 0);
 	if (r == 0)
 		r = br_expool_want_pages(&t->pool, pages_for(t, n));
 	if (r == 0 && n > FEW)
