@@ -6,7 +6,9 @@
  *	lookup [--exceptions N | --large] [--rounds N] [--json]
  *
  * One and ten million exceptions, with --large a hundred; random: old chunks uniform in 2^28, new ones in no order;
- * runs: 16 chunks in order in both numbers.  Times are nanoseconds of this thread's processor time a look-up, the making of the key included; medians of the rounds, in which the two take turns, and so is the ratio (ours / plain).
+ * runs: 16 chunks in order in both numbers.  Times are nanoseconds of this thread's
+ * processor time a look-up, the making of the key included; medians of the rounds, in which the two take turns, and so
+ * is the ratio (ours / plain).
  *
  *	independent	one after the other, none waits for the one before: the processor overlaps them
  *	batch		32 prefetched, then looked up: what a queue does with a batch of requests

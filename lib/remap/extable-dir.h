@@ -67,9 +67,9 @@ struct br_exhash {
 #define BR_EXHASH_C2 UINT64_C(0xd6e8feb86659fd93)
 
 /*
- * A bijection on @bits bits, which are the tree's; a constant where speed counts.  The upper bits are as good as chance,
- * and home and cells are taken from these.  The seeds keep a guest, who chooses the chunks that are written, from
- * choosing those that collide.
+ * A bijection on @bits bits, which are the tree's; a constant where speed counts.  The upper bits are as good as
+ * chance, and home and cells are taken from these.  The seeds keep a guest, who chooses the chunks that are written,
+ * from choosing those that collide.
  */
 static inline uint64_t br_exhash_mix(const struct br_extree *tree, uint32_t bits, uint64_t block)
 {
@@ -99,8 +99,8 @@ static inline struct br_expage *br_excell_page(uint64_t cell)
 typedef int br_expage_look_fn(const struct br_expage *, struct br_exkey, unsigned, uint64_t *);
 
 /*
- * Any thread.  BR_EX_x, or AGAIN.  The cell is loaded seq_cst, before the line: growing may put a new page there.  A cell
- * without a page is one where nothing is, or one of a directory that has been replaced.
+ * Any thread.  BR_EX_x, or AGAIN.  The cell is loaded seq_cst, before the line: growing may put a new page there.  A
+ * cell without a page is one where nothing is, or one of a directory that has been replaced.
  */
 static inline __attribute__((always_inline)) int br_extree_look(const struct br_extree *tree, struct br_exhash h,
 								unsigned chunk, br_expage_look_fn *look,

@@ -184,7 +184,7 @@ void br_exwalk_set_value(struct br_exwalk *w, uint64_t value)
 	store_heads(w, flags_of(head_of(w->line)));
 }
 
-/* Does any slot lie at that probe of this home, with @tag_flags?  Line and probe name the home: nothing else to compare. */
+/* Does any slot lie at that probe of this home, with @tag_flags?  Line and probe name the home, so that is all. */
 static bool any_at(struct br_expage *p, uint32_t home, uint32_t probe, uint32_t tag_flags)
 {
 	struct br_exline *l = &p->lines[br_expage_probe(home, probe)];
