@@ -174,9 +174,9 @@ const struct ctl_verb ctl_verb_check = {
 	.name = "check",
 	.operands = "SPEC",
 	.summary = "look for damage in a store or a stack",
-	.text = "SPEC is a store by itself (snap.cow) or a whole stack (vol.blkr).  Each finding is a line. Exit\n"
-		"status: 0 clean; 1 consistent, but not closed cleanly, or space is lost; 4 corrupt.  Never\n"
-		"writes.",
+	.text = "SPEC is a store by itself (snap.cow) or a whole stack (vol.blkr).  Each finding is a line.\n"
+		"Exit status: 0 clean; 1 consistent, but not closed cleanly, or space is lost; 3 good metadata over\n"
+		"data that cannot be read (--deep); 4 corrupt.  Never writes.",
 	.example = "blkremap-ctl check snap.cow",
 	.opts = opts,
 	.min_operands = 1,

@@ -76,21 +76,33 @@ static int operands_check(struct ctl_args *args, const struct create_args *a)
 	return CTL_OK;
 }
 
-static int origin_look(struct blkremap_ctx *ctx, const char *origin, uint64_t *ret_bytes)
+static int size_look(struct blkremap_ctx *ctx, const char *operand, uint64_t *ret_bytes)
 {
 	struct blkremap_dev *dev = NULL;
-	int code = ctl_open(ctx, origin, BLKREMAP_RDONLY, &dev);
+	int code = ctl_open(ctx, operand, BLKREMAP_RDONLY, &dev);
 
 	if (code)
 		return code;
 	*ret_bytes = blkremap_dev_size(dev);
-	return ctl_close(NULL, dev, origin, CTL_OK);
+	return ctl_close(NULL, dev, operand, CTL_OK);
+}
+
+/* One file by two names, or one block device by two nodes. */
+static bool is_same(const char *origin, const struct stat *store)
+{
+	struct stat st;
+
+	if (!ctl_spec_is_path(origin) || stat(origin, &st) < 0)
+		return false;
+	if (S_ISBLK(st.st_mode) && S_ISBLK(store->st_mode))
+		return st.st_rdev == store->st_rdev;
+	return st.st_dev == store->st_dev && st.st_ino == store->st_ino;
 }
 
 /* What is there already decides: a store that exists keeps its size, and must not be the origin. */
-static int store_look(const struct create_args *a, struct plan *p)
+static int store_look(struct blkremap_ctx *ctx, const struct create_args *a, struct plan *p)
 {
-	struct stat store, origin;
+	struct stat store;
 	int r;
 
 	if (stat(a->store, &store) < 0) {
@@ -107,11 +119,9 @@ static int store_look(const struct create_args *a, struct plan *p)
 	}
 	if (a->size)
 		return ctl_usage("--size is for a store to be made, and '%s' is there already", a->store);
-	p->store_bytes = S_ISREG(store.st_mode) ? (uint64_t)store.st_size : 0;
-	if (ctl_spec_is_path(a->origin) && stat(a->origin, &origin) == 0 && origin.st_ino == store.st_ino &&
-	    origin.st_dev == store.st_dev)
+	if (is_same(a->origin, &store))
 		return ctl_fail_text(a->store, 0, "is the origin itself");
-	return CTL_OK;
+	return size_look(ctx, a->store, &p->store_bytes);
 }
 
 static int stack_look(const struct create_args *a, struct plan *p)
@@ -196,16 +206,18 @@ static int plan_do(struct blkremap_ctx *ctx, const struct create_args *a, const 
 
 static int plan_make(struct blkremap_ctx *ctx, const struct create_args *a, struct plan *p)
 {
-	int r, code = origin_look(ctx, a->origin, &p->origin_bytes);
+	int r, code = size_look(ctx, a->origin, &p->origin_bytes);
 
 	if (code)
 		return code;
+	if (!p->origin_bytes)
+		return ctl_fail_text(a->origin, 0, "is empty");
 	r = blkremap_meta_size("snapshot", p->origin_bytes, a->chunk, &p->full_bytes);
 	if (r < 0) {
 		code = ctl_fail("--chunk", r);
 		return r == -EINVAL ? CTL_USAGE : code;
 	}
-	code = store_look(a, p);
+	code = store_look(ctx, a, p);
 	if (code)
 		return code;
 	return stack_look(a, p);

@@ -37,19 +37,24 @@ int ctl_newfile_begin(struct ctl_newfile *nf, const char *path, bool replace)
 	return 0;
 }
 
-int ctl_newfile_create(struct ctl_newfile *nf, int *ret_fd)
+/* Only root can give files away; a mode that differs for want of an owner is no reason to fail. */
+static void mode_keep(const struct ctl_newfile *nf)
 {
 	struct stat st;
+
+	if (!nf->replace || stat(nf->path, &st) < 0)
+		return;
+	if (chown(nf->temp, st.st_uid, st.st_gid) == 0 || st.st_uid == geteuid())
+		chmod(nf->temp, st.st_mode & 07777);
+}
+
+int ctl_newfile_create(struct ctl_newfile *nf, int *ret_fd)
+{
 	int fd = open(nf->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
 
 	if (fd < 0)
 		return -errno;
 	nf->fd = fd;
-	if (nf->replace && stat(nf->path, &st) == 0) {
-		/* Only root can give files away; a mode that differs for want of an owner is no reason to fail. */
-		if (fchown(fd, st.st_uid, st.st_gid) == 0 || st.st_uid == geteuid())
-			fchmod(fd, st.st_mode & 07777);
-	}
 	*ret_fd = fd;
 	return 0;
 }
@@ -107,6 +112,7 @@ int ctl_newfile_commit(struct ctl_newfile *nf)
 {
 	int r;
 
+	mode_keep(nf);
 	if (nf->fd >= 0 && fsync(nf->fd) < 0)
 		return -errno;
 	r = name_take(nf);

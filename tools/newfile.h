@@ -27,7 +27,7 @@ struct ctl_newfile {
 
 /* @replace: what is there is replaced on commit (the file a symbolic link points to, not the link). */
 int ctl_newfile_begin(struct ctl_newfile *nf, const char *path, bool replace);
-/* Create temp.  It gets the mode and owner of what it will replace, else what the umask leaves of 0666. */
+/* Create temp, with what the umask leaves of 0666; a commit gives it the mode and owner of what it replaces. */
 int ctl_newfile_create(struct ctl_newfile *nf, int *ret_fd);
 int ctl_newfile_write(struct ctl_newfile *nf, const void *data, size_t len);
 /* After this returns 0 the new file survives a power cut under its name.  -EEXIST: it appeared meanwhile. */

@@ -24,8 +24,10 @@ exits 3 'a file that is there is refused' copy vol.blkr flat.img
 says 'hint: -f' 'with a hint'
 untouched flat.img
 printf 'old' >old.img
+chmod 640 old.img
 exits 0 '-f replaces it' copy -f vol.blkr old.img
 is 'wholly' cmp flat.img old.img
+is 'but not its mode' test "$(stat -c %a old.img)" = 640
 exits 3 'a folder' copy -f vol.blkr .
 exits 3 'a folder that is not there' copy vol.blkr no/such/file
 exits 5 'a part of the source is not replaced' copy -f vol.blkr base.img
