@@ -124,13 +124,13 @@ int br_snap_store_load(struct br_snap_store *s, struct br_sync *io, uint64_t ori
 /*
  * Make an empty store:
  *
- *	wipe(header chunk, area 0)
- *	flush()			# an old store, or old bytes in the area, are gone
+ *	wipe(header chunk); flush()	# the old store is gone as a whole, before anything of its area is
+ *	wipe(area 0); flush()		# so are old bytes in the area
  *	write(header, FUA)
  *
- * Crash before the header is durable: a blank store.  After: an empty one.
+ * Crash before the first flush: still the old store, or a blank one.  Before the header is durable: blank.  After: empty.
  */
-enum { F_WIPE, F_FLUSH, F_HEADER, F_END };
+enum { F_WIPE, F_WIPED, F_AREA, F_FLUSH, F_HEADER, F_END };
 
 static struct br_snap_store *of_merge(struct br_op *op)
 {
@@ -143,11 +143,25 @@ static int step_wipe(struct br_op *op)
 
 	if (s->transient)
 		return F_END;
-	br_snap_work_simple(&s->merge, BR_WRITE_ZEROES, 0, 2 * s->layout.chunk_bytes);
-	return br_op_await(op, BR_MUTANT("snap-format-no-flush") ? F_HEADER : F_FLUSH);
+	br_snap_work_simple(&s->merge, BR_WRITE_ZEROES, 0, s->layout.chunk_bytes);
+	return br_op_await(op, F_WIPED);
 }
 
 static int step_wiped(struct br_op *op)
+{
+	br_snap_work_simple(&of_merge(op)->merge, BR_FLUSH, 0, 0);
+	return br_op_await(op, F_AREA);
+}
+
+static int step_area(struct br_op *op)
+{
+	struct br_snap_store *s = of_merge(op);
+
+	br_snap_work_simple(&s->merge, BR_WRITE_ZEROES, s->layout.chunk_bytes, s->layout.chunk_bytes);
+	return br_op_await(op, BR_MUTANT("snap-format-no-flush") ? F_HEADER : F_FLUSH);
+}
+
+static int step_area_wiped(struct br_op *op)
 {
 	br_snap_work_simple(&of_merge(op)->merge, BR_FLUSH, 0, 0);
 	return br_op_await(op, F_HEADER);
@@ -172,7 +186,9 @@ static int step_header(struct br_op *op)
 
 static const struct br_op_step format_steps[] = {
 	[F_WIPE] = { "wipe", step_wipe, BR_OP_END },
-	[F_FLUSH] = { "flush", step_wiped, BR_OP_END },
+	[F_WIPED] = { "wiped", step_wiped, BR_OP_END },
+	[F_AREA] = { "area", step_area, BR_OP_END },
+	[F_FLUSH] = { "flush", step_area_wiped, BR_OP_END },
 	[F_HEADER] = { "header", step_header, BR_OP_END },
 	[F_END] = { "end", step_end, BR_OP_END },
 };
@@ -183,6 +199,8 @@ void br_snap_store_format(struct br_snap_store *s, struct br_chan *chan, struct 
 {
 	lock(s);
 	s->state = BR_SNAP_VALID;
+	s->marking = false;
+	s->invalid_error = 0;
 	s->nr = s->nr_allocated = 0;
 	s->next_free = s->transient ? 0 : br_snap_data_chunk(&s->layout, 0);
 	s->page_no = 0;
@@ -272,7 +290,7 @@ void br_snap_store_invalidate(struct br_snap_store *s, struct br_chan *chan, str
 /*
  * Make the page of the last entry the one in memory.  The store takes no new exceptions any more, so nobody else needs it.
  */
-enum { L_READ, L_END };
+enum { L_READ, L_FAILED, L_END };
 
 static int step_read(struct br_op *op)
 {
@@ -288,8 +306,16 @@ static int step_read(struct br_op *op)
 	return br_op_await(op, L_END);
 }
 
+/* Whatever is in the buffer now, it is no page of the store: it must be read again before anything is believed of it. */
+static int step_no_page(struct br_op *op)
+{
+	of_merge(op)->page_no = BR_SNAP_NO_PAGE;
+	return BR_OP_END;
+}
+
 static const struct br_op_step last_steps[] = {
-	[L_READ] = { "read", step_read, BR_OP_END },
+	[L_READ] = { "read", step_read, L_FAILED },
+	[L_FAILED] = { "failed", step_no_page, BR_OP_END },
 	[L_END] = { "end", step_end, BR_OP_END },
 };
 
@@ -310,7 +336,7 @@ uint64_t br_snap_store_tail(struct br_snap_store *s, uint64_t max, struct br_sna
 }
 
 /* Crash: the page is rewritten with a shorter prefix, and torn only between "still there" and "gone", from the end. */
-enum { R_WRITE, R_DONE };
+enum { R_WRITE, R_FAILED, R_DONE };
 
 static int step_remove(struct br_op *op)
 {
@@ -340,7 +366,8 @@ static int step_removed(struct br_op *op)
 }
 
 static const struct br_op_step remove_steps[] = {
-	[R_WRITE] = { "write", step_remove, BR_OP_END },
+	[R_WRITE] = { "write", step_remove, R_FAILED },
+	[R_FAILED] = { "failed", step_no_page, BR_OP_END },
 	[R_DONE] = { "removed", step_removed, BR_OP_END },
 };
 

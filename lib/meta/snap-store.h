@@ -38,6 +38,8 @@
 
 enum { BR_SNAP_PAGE_BYTES = 4096 };	/* entries are written in pages of this size, or of a chunk if that is smaller */
 
+#define BR_SNAP_NO_PAGE UINT64_MAX	/* as page_no: the buffer holds no page */
+
 enum br_snap_state {
 	BR_SNAP_VALID,
 	BR_SNAP_INVALIDATING,	/* no more use of it; the mark is on its way to the disk */
