@@ -100,7 +100,8 @@ struct blkremap_job_status {
  * @param[out] ret_job  The job's handle; give it up by blkremap_job_free().
  * @return 0, or a negative errno.
  * @retval -EALREADY         A job of this kind runs on the device.
- * @retval -EOPNOTSUPP       The device cannot do it.
+ * @retval -EOPNOTSUPP       The device cannot do it; a merge: the snapshot is transient, or longer than its base.
+ * @retval -EIO              An earlier merge could not write its metadata: close all and open again, then go on.
  * @retval -EROFS            The device, or the origin of a merge, is open for reading only.
  * @retval -ENOTRECOVERABLE  The snapshot is invalid.
  * @par Thread safety

@@ -106,6 +106,7 @@ BLKREMAP_API int blkremap_snapshot_create(struct blkremap_ctx *ctx, struct blkre
  * @param[in] opts      Options, or NULL.
  * @param[out] ret_dev  The handle; give it up by blkremap_dev_close().
  * @return 0, or a negative errno.
+ * @retval -EROFS            The store is open for reading only, and the origin is not.
  * @retval -ESTALE           The origin has accepted writes since it was opened: the store may have missed some.
  * @retval -ENODATA          The store is blank.
  * @retval -EBADMSG          The store is damaged, or is none; the sentence has the offset.
@@ -149,7 +150,7 @@ struct blkremap_take {
  * @retval -ETIMEDOUT  The origins could not be drained in time; nothing was taken.
  * @retval -EEXIST     A store is not blank.
  * @retval -EINVAL     The origins are of several contexts, or one is not an origin.
- * @retval -EBUSY      A target has claimed a store.
+ * @retval -EBUSY      A target has claimed a store, or a snapshot is still being merged into one of the origins.
  * @par Thread safety
  * Any thread, but no callback; also the one that owns the origins' queues.
  * @par Source
@@ -167,7 +168,8 @@ BLKREMAP_API int blkremap_snapshot_take(struct blkremap_take *items, uint32_t n,
  *
  * @param[in] snapshot  The snapshot.  The handle stays, and is to be closed.
  * @return 0, or a negative errno.
- * @retval -EBUSY   A merge is under way.
+ * @retval -EBUSY   A merge is under way, or was begun and has not reached its end.
+ * @retval -EALREADY  It has been dropped before.
  * @retval -EIO     The mark could not be written: detached all the same.
  * @par Thread safety
  * Any thread, but no callback.
@@ -178,8 +180,9 @@ BLKREMAP_API int blkremap_snapshot_drop(struct blkremap_dev *snapshot);
 /**
  * Forget all that was written to a snapshot of a base that nobody writes.
  *
- * Takes the same time however much was written.  Requests in flight finish before.  After 0 the store is durably empty.
- * Blocks.
+ * Takes the same time however much was written.  Requests in flight finish before.  After 0 the store is durably empty,
+ * and a snapshot that was invalid or full is as good as new.  After a failure in the middle it is invalid; the call may be
+ * repeated.  A crash in the middle leaves the store blank, or still what it was.  Blocks.
  *
  * @param[in] snapshot  The snapshot.
  * @return 0, or a negative errno.

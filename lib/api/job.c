@@ -164,6 +164,10 @@ static int check_merge(struct br_snapshot *s)
 		return br_error(-ENOTRECOVERABLE, "%s: the snapshot is invalid", s->dev.name);
 	if (s->cfg.rdonly || !(atomic_load(&s->fam->base->caps) & BR_CAP_WRITE))
 		return br_error(-EROFS, "%s: the store or the base is open for reading only", s->dev.name);
+	if (atomic_load(&s->dev.bytes) > atomic_load(&s->fam->base->bytes))
+		return br_error(-EOPNOTSUPP, "%s is longer than its base, which could not take its tail", s->dev.name);
+	if (atomic_load(&s->merge_broken))
+		return br_error(-EIO, "%s: its metadata could not be written: open it again to go on", s->dev.name);
 	if (atomic_load(&s->merge_runs))
 		return br_error(-EALREADY, "%s is being merged", s->dev.name);
 	return 0;

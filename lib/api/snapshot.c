@@ -213,6 +213,9 @@ int blkremap_snapshot_open(struct blkremap_ctx *ctx, struct blkremap_dev *origin
 		r = check_pair(ctx, origin, store);
 	if (r < 0 || !ret_dev)
 		return r < 0 ? r : br_error(-EINVAL, "snapshot: no place for the handle");
+	if (store->rdonly && br_dev_is_origin(origin->dev) && atomic_load(&origin->dev->caps) & BLKREMAP_CAP_WRITE)
+		return br_error(-EROFS, "%s is open for reading only, and could not keep what the origin overwrites",
+				store->dev->name);
 	if (store->rdonly)
 		o.flags |= BLKREMAP_RDONLY;
 	if (!(o.flags & BLKREMAP_SNAP_TRANSIENT))
@@ -361,7 +364,7 @@ static int to_snapshot(struct blkremap_dev *dev, struct br_snapshot **ret)
 
 int br_snapshot_check_drop(struct br_snapshot *s)
 {
-	if (s->fam->merging == s)
+	if (s->fam->merging == s && !br_snapshot_merged(s))
 		return br_error(-EBUSY, "%s is being merged into its base", s->dev.name);
 	if (!s->attached)
 		return br_error(-EALREADY, "%s has been dropped", s->dev.name);
@@ -402,8 +405,6 @@ int blkremap_snapshot_reset(struct blkremap_dev *snapshot)
 
 	if (r < 0)
 		return r;
-	if (s->fam->origin || s->fam->merging)
-		return br_error(-EBUSY, "%s: its base has an origin, or it is being merged", s->dev.name);
 	if (snapshot->rdonly || s->cfg.rdonly)
 		return br_error(-EROFS, "%s is open for reading only", s->dev.name);
 	return br_change_run(s->dev.ctx, BR_CHANGE_RESET, &s, 1, BR_NEVER);

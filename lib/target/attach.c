@@ -31,8 +31,8 @@
 #include "target/family.h"
 #include "target/snapshot.h"
 
-enum { S_LOCK, S_CHANS, S_TURN, S_DRAIN, S_ACT, S_FLUSH, S_FORMAT, S_MARK, S_JOIN, S_OPEN_WAYS, S_CLOSE_WAYS, S_LEAVE, S_RESUME,
-       S_UNLOCK };
+enum { S_LOCK, S_CHANS, S_TURN, S_DRAIN, S_ACT, S_FLUSH, S_FORMAT, S_SPOILED, S_MARK, S_JOIN, S_OPEN_WAYS, S_CLOSE_WAYS,
+       S_LEAVE, S_RESUME, S_UNLOCK };
 
 static struct br_change *to_change(struct br_op *op)
 {
@@ -115,7 +115,7 @@ static int check_joining(struct br_snapshot *s)
 {
 	struct br_family *f = s->fam;
 
-	if (f->origin && atomic_load(&f->origin->written))
+	if (f->origin && atomic_load(&f->written))
 		return br_error(-ESTALE, "%s: the origin has been written since it was opened, the store may have missed it",
 				s->dev.name);
 	/* When a stack is opened whose merge was interrupted, the others are attached before anything goes on. */
@@ -124,34 +124,76 @@ static int check_joining(struct br_snapshot *s)
 	return 0;
 }
 
-static int check_attach(struct br_change *c)
+/* While chunks are left in the store of the merging one, the base does not hold what the origin shows. */
+static int check_take(struct br_snapshot *s)
 {
-	int r = 0;
+	struct br_snapshot *m = s->fam->merging;
 
-	for (uint32_t i = 0; r == 0 && i < c->n; i++)
-		r = check_joining(c->snaps[i]);
-	return r;
+	if (m && !br_snapshot_merged(m))
+		return br_error(-EBUSY, "%s is being merged into the base", m->dev.name);
+	return 0;
 }
 
-static int enter_merging(struct br_change *c)
+static int check_reset(struct br_snapshot *s)
 {
-	struct br_snapshot *s = c->snaps[0];
+	if (s->fam->merging)
+		return br_error(-EBUSY, "%s is being merged into the base", s->fam->merging->dev.name);
+	if (s->fam->origin)
+		return br_error(-EINVAL, "%s: its base is an origin, and the store has what that has overwritten",
+				s->dev.name);
+	return 0;
+}
+
+static int check_merge(struct br_snapshot *s)
+{
 	struct br_family *f = s->fam;
 
 	if (f->merging && f->merging != s)
 		return br_error(-EBUSY, "%s is being merged into the base", f->merging->dev.name);
-	f->merging = s;
-	atomic_store(&f->merge_wrote, true);
-	atomic_fetch_or(&s->dev.state, BLKREMAP_ST_MERGING);
+	if (!s->attached || atomic_load(&s->gone))
+		return br_error(-ENOTRECOVERABLE, "%s: the snapshot is invalid", s->dev.name);
 	return 0;
+}
+
+static int check_drop(struct br_snapshot *s)
+{
+	if (!s->attached)
+		return br_error(-EALREADY, "%s has been dropped", s->dev.name);
+	if (s->fam->merging == s && (atomic_load(&s->merge_runs) || !br_snapshot_merged(s)))
+		return br_error(-EBUSY, "%s is being merged into its base", s->dev.name);
+	return 0;
+}
+
+/* Only here, with everything drained and the control lock held, is what we see sure to stay. */
+static int check_all(struct br_change *c)
+{
+	static int (*const checks[])(struct br_snapshot *s) = {
+		[BR_CHANGE_ATTACH] = check_joining, [BR_CHANGE_TAKE] = check_take, [BR_CHANGE_DROP] = check_drop,
+		[BR_CHANGE_RESET] = check_reset, [BR_CHANGE_MERGE] = check_merge, [BR_CHANGE_DETACH] = NULL,
+	};
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && checks[c->kind] && i < c->n; i++)
+		r = checks[c->kind](c->snaps[i]);
+	return r;
+}
+
+static void enter_merging(struct br_snapshot *s)
+{
+	s->fam->merging = s;
+	atomic_store(&s->fam->merge_wrote, true);
+	atomic_fetch_and(&s->dev.state, ~(uint32_t)BLKREMAP_ST_FAILED);
+	atomic_fetch_or(&s->dev.state, BLKREMAP_ST_MERGING);
 }
 
 static int step_act(struct br_op *op)
 {
 	struct br_change *c = to_change(op);
-	int r;
+	int r = check_all(c);
 
 	c->i = 0;
+	if (r < 0)
+		return br_op_fail(op, r);
 	switch (c->kind) {
 	case BR_CHANGE_TAKE:
 		return BR_MUTANT("take-no-origin-flush") ? S_FORMAT : S_FLUSH;
@@ -162,11 +204,10 @@ static int step_act(struct br_op *op)
 	case BR_CHANGE_DETACH:
 		return S_CLOSE_WAYS;
 	case BR_CHANGE_MERGE:
-		r = enter_merging(c);
-		return r < 0 ? br_op_fail(op, r) : S_RESUME;
+		enter_merging(c->snaps[0]);
+		return S_RESUME;
 	default:
-		r = check_attach(c);
-		return r < 0 ? br_op_fail(op, r) : S_JOIN;
+		return S_JOIN;
 	}
 }
 
@@ -194,6 +235,16 @@ static int step_format(struct br_op *op)
 	br_snap_store_format(&c->snaps[c->i]->store, c->chans[2 * c->i + 1], op);
 	c->i++;
 	return br_op_await(op, S_FORMAT);
+}
+
+/* What a failed reset has left of the store nobody knows, and the table must not be believed any more; it may be tried again. */
+static int step_spoiled(struct br_op *op)
+{
+	struct br_change *c = to_change(op);
+
+	for (uint32_t i = 0; i < c->n && c->kind == BR_CHANGE_RESET; i++)
+		br_snapshot_set_going(c->snaps[i], BLKREMAP_CODE_META_FAILED);
+	return S_RESUME;
 }
 
 static int step_mark(struct br_op *op)
@@ -315,6 +366,16 @@ static void leave(struct br_snapshot *s)
 	br_family_recount(f);
 }
 
+/* Empty, and as good as new, whatever had become of it. */
+static void begin_anew(struct br_snapshot *s)
+{
+	br_extable_clear(s->table);
+	atomic_store(&s->gone, BR_HERE);
+	atomic_store(&s->dev.code, BLKREMAP_CODE_NONE);
+	atomic_fetch_and(&s->dev.state, ~(uint32_t)(BLKREMAP_ST_INVALID | BLKREMAP_ST_FULL | BLKREMAP_ST_FAILED));
+	s->hold_over = s->low_told = false;
+}
+
 static int step_leave(struct br_op *op)
 {
 	struct br_change *c = to_change(op);
@@ -322,7 +383,7 @@ static int step_leave(struct br_op *op)
 	(void)op;
 	for (uint32_t i = 0; i < c->n; i++) {
 		if (c->kind == BR_CHANGE_RESET)
-			br_extable_clear(c->snaps[i]->table);
+			begin_anew(c->snaps[i]);
 		else if (leaves(c) || i < c->nr_registered)
 			leave(c->snaps[i]);
 	}
@@ -379,7 +440,8 @@ static const struct br_op_step change_steps[] = {
 	[S_DRAIN] = { "drain", step_drain, S_RESUME },
 	[S_ACT] = { "act", step_act, S_RESUME },
 	[S_FLUSH] = { "flush", step_flush, S_RESUME },
-	[S_FORMAT] = { "format", step_format, S_RESUME },
+	[S_FORMAT] = { "format", step_format, S_SPOILED },
+	[S_SPOILED] = { "spoiled", step_spoiled, S_RESUME },
 	[S_MARK] = { "mark", step_mark, S_RESUME },
 	[S_JOIN] = { "join", step_join, S_CLOSE_WAYS },
 	[S_OPEN_WAYS] = { "open-ways", step_open_ways, S_CLOSE_WAYS },

@@ -27,7 +27,7 @@
 #include "blkremap/blkremap.h"
 #include "target/family.h"
 
-enum { S_ALLOC, S_HOLD, S_COPY, S_FILL, S_COMMIT, S_MARK, S_INSERT, S_RELEASE };
+enum { S_ALLOC, S_HOLD, S_COPY, S_COPIED, S_FILL, S_FILLED, S_COMMIT, S_MARK, S_INSERT, S_RELEASE };
 
 static struct br_cow *to_cow(struct br_op *op)
 {
@@ -295,13 +295,13 @@ static int step_copy(struct br_op *op)
 
 	if (cow->whole) {
 		store_whole(cow);
-		return br_op_await(op, S_FILL);
+		return br_op_await(op, S_COPIED);
 	}
 	cow->copy = (struct br_copy){ .source = cow->fc->base, .offset = cow->offset, .length = cow->chunk_bytes,
 				      .dests = cow->dests, .nr_dests = choose_dests(cow) };
 	if (cow->copy.nr_dests)
 		br_copier_start(cow->fc->copier, &cow->copy, op);
-	return br_op_await(op, S_FILL);
+	return br_op_await(op, S_COPIED);
 }
 
 /* What the copy (or the whole write) came to, for each snapshot. */
@@ -319,24 +319,55 @@ static void take_results(struct br_cow *cow)
 	br_op_clear_error(&cow->op);
 }
 
-/* Where the snapshot is longer than its base (blkremap_snapshot_opts.bytes), the rest of the chunk reads zeroes. */
+static int step_copied(struct br_op *op)
+{
+	struct br_cow *cow = to_cow(op);
+
+	take_results(cow);
+	cow->fill = cow->parts;
+	return S_FILL;
+}
+
+/* Where in the chunk the base had ended, rounded up as the copier does; the chunk's end: nothing is to be filled. */
+static uint64_t filled_to(const struct br_cow *cow, const struct br_cow_part *p)
+{
+	uint64_t base = atomic_load(&br_chan_family(cow->fc)->base->bytes), block = p->snap->store_dev->logical_block;
+	uint64_t copied = base > cow->offset ? BR_MIN(base - cow->offset, cow->chunk_bytes) : 0;
+
+	if (!p->allocated || !p->reserved || p->error || cow->whole || atomic_load(&p->snap->dev.bytes) <= base)
+		return cow->chunk_bytes;
+	return BR_MIN((copied + block - 1) & ~(block - 1), cow->chunk_bytes);
+}
+
+/*
+ * Where a snapshot is longer than its base (blkremap_snapshot_opts.bytes), the rest of the chunk reads zeroes, whatever
+ * the store held there before: one snapshot after the other, since the end of a base is met rarely.
+ */
 static int step_fill(struct br_op *op)
 {
 	struct br_cow *cow = to_cow(op);
-	struct br_cow_part *p = cow->parts;
-	uint64_t base = atomic_load(&br_chan_family(cow->fc)->base->bytes), copied;
+	struct br_cow_part *p = cow->fill;
+	uint64_t from;
 
-	take_results(cow);
-	copied = base > cow->offset ? BR_MIN(base - cow->offset, cow->chunk_bytes) : 0;
-	if (cow->nr_parts != 1 || cow->whole || p->error || copied == cow->chunk_bytes ||
-	    atomic_load(&p->snap->dev.bytes) <= base)
+	if (!p)
 		return S_COMMIT;
-	copied = (copied + 4095) & ~UINT64_C(4095);
-	cow->req = (struct br_req){ .op = BR_WRITE_ZEROES, .offset = p->commit.new_chunk * cow->chunk_bytes + copied,
-				    .length = cow->chunk_bytes - copied };
+	from = filled_to(cow, p);
+	cow->req = (struct br_req){ .op = BR_WRITE_ZEROES, .offset = p->commit.new_chunk * cow->chunk_bytes + from,
+				    .length = cow->chunk_bytes - from };
 	if (cow->req.length)
 		br_op_submit(op, cow->fc->ways[p->snap->slot].store, &cow->req);
-	return br_op_await(op, S_COMMIT);
+	return br_op_await(op, S_FILLED);
+}
+
+static int step_filled(struct br_op *op)
+{
+	struct br_cow *cow = to_cow(op);
+
+	if (op->error)
+		cow->fill->error = op->error;
+	br_op_clear_error(op);
+	cow->fill = cow->fill->next;
+	return S_FILL;
 }
 
 /* ---- commit ------------------------------------------------------------------------------------------------------------- */
@@ -349,8 +380,6 @@ static int step_commit(struct br_op *op)
 	for (p = cow->parts; p; p = p->next) {
 		struct br_chan *store = cow->fc->ways[p->snap->slot].store;
 
-		if (op->error && !p->error)
-			p->error = op->error;	/* of S_FILL, which has one part only */
 		if (!p->allocated)
 			continue;
 		p->committed = !p->error;
@@ -359,7 +388,6 @@ static int step_commit(struct br_op *op)
 		else
 			br_snap_store_abort(&p->snap->store, store, &p->commit);
 	}
-	br_op_clear_error(op);
 	return br_op_await(op, S_MARK);
 }
 
@@ -479,8 +507,10 @@ static void cow_finish(struct br_op *op, int error)
 static const struct br_op_step cow_steps[] = {
 	[S_ALLOC] = { "alloc", step_alloc, S_COPY },
 	[S_HOLD] = { "hold", step_hold, S_ALLOC },
-	[S_COPY] = { "copy", step_copy, S_FILL },
-	[S_FILL] = { "fill", step_fill, S_COMMIT },
+	[S_COPY] = { "copy", step_copy, S_COPIED },
+	[S_COPIED] = { "copied", step_copied, S_FILL },
+	[S_FILL] = { "fill", step_fill, S_FILLED },
+	[S_FILLED] = { "filled", step_filled, S_FILL },
 	[S_COMMIT] = { "commit", step_commit, S_MARK },
 	[S_MARK] = { "mark", step_mark, S_INSERT },
 	[S_INSERT] = { "insert", step_insert, S_RELEASE },

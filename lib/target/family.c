@@ -211,6 +211,7 @@ int br_family_drop_origin(struct br_family *f)
 	int r = 0, r2;
 
 	f->origin = NULL;
+	atomic_store(&f->writable, false);
 	for (uint32_t i = 0; i < BR_FAMILY_MAX; i++) {
 		struct br_snapshot *s = f->snaps[i];
 

@@ -63,6 +63,8 @@ struct br_family {
 	uint32_t nr_slots;		/* one above the highest slot in use; likewise */
 	uint64_t min_chunk;		/* of the snapshots, 0: none; likewise */
 	struct br_snapshot *merging;	/* likewise */
+	_Atomic bool writable;		/* an origin is open, and may write */
+	_Atomic bool written;		/* since it was opened: a store attached now may have missed something (-ESTALE) */
 	_Atomic bool merge_wrote;	/* since then the base may have been written, unseen by stores that are not attached */
 	struct br_mutex lock;
 	struct br_range_lock turn;	/* [0, 1): held by merge for one round, by a change (attach.c) for all its steps */
@@ -71,7 +73,6 @@ struct br_family {
 struct br_origin {
 	struct br_dev dev;
 	struct br_family *fam;		/* referenced */
-	_Atomic bool written;		/* a write has been accepted: a store attached now may have missed it (-ESTALE) */
 };
 
 struct br_snapshot_cfg {
@@ -105,6 +106,7 @@ struct br_snapshot {
 	struct br_timer hold_timer;
 	_Atomic uint64_t copied_bytes;
 	_Atomic bool merge_runs;	/* a merge job is under way */
+	_Atomic bool merge_broken;	/* a removal of entries has failed: what is on the disk is not known */
 };
 
 /* One queue's way into one snapshot of the family. */
@@ -178,6 +180,7 @@ struct br_cow {
 	uint64_t offset, chunk_bytes;	/* in the base */
 	struct br_leg *whole;		/* a write that covers the chunk: stored instead of a copy; or NULL */
 	struct br_req req;		/* of that write, or of filling up behind the base's end */
+	struct br_cow_part *fill;	/* whose chunk is being filled up */
 	struct br_copy copy;
 	struct br_copy_dest dests[BR_FAMILY_MAX];
 	struct br_list held_link;	/* of snap->held; under fam->lock */
@@ -186,6 +189,13 @@ struct br_cow {
 static inline struct br_family *br_chan_family(struct br_family_chan *fc)
 {
 	return br_container_of(fc->chan.dev, struct br_family, dev);
+}
+
+/* From now on a store that is attached may have missed something. */
+static inline void br_family_note_write(struct br_family *f)
+{
+	if (br_unlikely(!atomic_load_explicit(&f->written, memory_order_relaxed)))
+		atomic_store(&f->written, true);
 }
 
 static inline void br_family_lock(struct br_family *f)
@@ -245,6 +255,8 @@ void br_origin_protect(struct br_leg *leg, struct br_family_chan *fc, uint64_t o
 /* Is it to be refused, or ignored by the origin?  BR_GONE is entered here, once the mark is durable. */
 enum br_gone br_snapshot_gone(struct br_snapshot *s);
 void br_snapshot_submit(struct br_chan *chan, struct br_req *req);
+/* Has its merge come to its end, so that base and snapshot are one for good? */
+bool br_snapshot_merged(struct br_snapshot *s);
 void br_snapshot_set_going(struct br_snapshot *s, uint32_t code);
 
 #endif /* BR_TARGET_FAMILY_H */

@@ -17,7 +17,8 @@
  * Readers are not held up at all: until the entry is forgotten they find the same bytes in the store as in the base.
  *
  * Crash in any step: entries still there are merged again, and no write was let through to their chunks meanwhile, so doing
- * it twice gives the same bytes.
+ * it twice gives the same bytes.  A removal that fails is like a crash: until the store is opened again, its chunks and
+ * all others take no more writes.  After any other failure the mapping that still exists goes on, and merge may be tried again.
  */
 #include "target/merge.h"
 
@@ -57,8 +58,8 @@ struct br_merge {
 	_Atomic uint64_t done_bytes, total_bytes;
 };
 
-enum { S_CONTROL, S_OPEN, S_PAUSE, S_LAST, S_ADMIT, S_TURN, S_GUARD, S_LOCK, S_COPY, S_FLUSH, S_REMOVE, S_FORGET, S_ROUND_END,
-       S_CLOSE, S_CLOSED };
+enum { S_CONTROL, S_OPEN, S_PAUSE, S_LAST, S_ADMIT, S_TURN, S_GUARD, S_LOCK, S_COPY, S_FLUSH, S_REMOVE, S_BROKEN, S_FORGET,
+       S_ROUND_END, S_CLOSE, S_CLOSED };
 
 static struct br_merge *to_merge(struct br_op *op)
 {
@@ -220,6 +221,19 @@ static int step_remove(struct br_op *op)
 	return br_op_await(op, BR_MUTANT("merge-clear-first") ? S_COPY : S_FORGET);
 }
 
+/*
+ * Are the entries still on the disk?  Nobody knows, until the store is loaded anew.  Base and store are equal there and must
+ * stay so, or the next open might show the older one: no more writes (step_route() in origin.c), and no second attempt.
+ */
+static int step_broken(struct br_op *op)
+{
+	struct br_snapshot *s = to_merge(op)->snap;
+
+	atomic_store(&s->merge_broken, true);
+	atomic_store(&s->dev.code, BLKREMAP_CODE_META_FAILED);
+	return S_ROUND_END;
+}
+
 static int step_forget(struct br_op *op)
 {
 	struct br_merge *m = to_merge(op);
@@ -293,7 +307,8 @@ static const struct br_op_step merge_steps[] = {
 	[S_LOCK] = { "lock", step_lock, S_ROUND_END },
 	[S_COPY] = { "copy", step_copy, S_ROUND_END },
 	[S_FLUSH] = { "flush", step_flush, S_ROUND_END },
-	[S_REMOVE] = { "remove", step_remove, S_ROUND_END },
+	[S_REMOVE] = { "remove", step_remove, S_BROKEN },
+	[S_BROKEN] = { "broken", step_broken, S_ROUND_END },
 	[S_FORGET] = { "forget", step_forget, S_ROUND_END },
 	[S_ROUND_END] = { "round-end", step_round_end, S_CLOSE },
 	[S_CLOSE] = { "close", step_close, S_CLOSED },

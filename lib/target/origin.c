@@ -86,6 +86,10 @@ static int step_route(struct br_op *op)
 	struct br_snapshot *m = br_chan_family(leg->fc)->merging;
 	uint64_t new_chunk;
 
+	if (br_unlikely(atomic_load(&m->merge_broken))) {
+		leg->req.code = BLKREMAP_CODE_META_FAILED;
+		return br_op_fail(op, -EIO);
+	}
 	if (br_extable_lookup(m->table, leg->chunk, &new_chunk) == BR_EX_NONE)
 		return S_SCAN;
 	br_leg_op_to_store(leg, m, new_chunk);
@@ -273,13 +277,6 @@ void br_origin_start_leg(struct br_leg *leg)
 		br_origin_write_op(leg);
 }
 
-/* From now on a store that is attached may have missed something. */
-static void note_write(struct br_origin *o)
-{
-	if (br_unlikely(!atomic_load_explicit(&o->written, memory_order_relaxed)))
-		atomic_store(&o->written, true);
-}
-
 static void origin_submit(struct br_chan *chan, struct br_req *req)
 {
 	struct br_origin *o = br_container_of(chan->dev, struct br_origin, dev);
@@ -291,7 +288,7 @@ static void origin_submit(struct br_chan *chan, struct br_req *req)
 		return;
 	}
 	if (req->op != BR_READ)
-		note_write(o);
+		br_family_note_write(o->fam);
 	br_family_split(fc, req);
 }
 
@@ -349,7 +346,7 @@ static void describe(struct br_origin *o, bool rdonly)
 	uint32_t caps = atomic_load(&base->caps);
 
 	br_dev_like(d, base);
-	caps &= ~(uint32_t)(BR_CAP_EXTENTS | BR_CAP_FAST_ZEROES);
+	caps &= ~(uint32_t)(BR_CAP_EXTENTS | BR_CAP_FAST_ZEROES | BR_CAP_DISCARD_ZEROES);	/* a merge ignores discards */
 	atomic_store(&d->caps, rdonly ? caps & ~(uint32_t)(BR_CAP_WRITE | BR_CAP_DISCARD) : caps);
 	d->lower[0] = base;
 	d->nr_lower = 1;
@@ -365,6 +362,8 @@ static int join_family(struct br_origin *o, bool rdonly)
 	if (f->origin)
 		return br_error(-EBUSY, "%s has an origin already, %s", f->base->name, f->origin->dev.name);
 	f->origin = o;
+	atomic_store(&f->written, false);
+	atomic_store(&f->writable, !rdonly);
 	return 0;
 }
 
@@ -387,8 +386,10 @@ int br_origin_open(struct br_dev *base, const char *name, bool rdonly, struct br
 			*ret = &o->dev;
 			return 0;
 		}
-		if (o->fam->origin == o)
+		if (o->fam->origin == o) {
 			o->fam->origin = NULL;
+			atomic_store(&o->fam->writable, false);
+		}
 		br_dev_put(&o->fam->dev);
 	}
 	br_free(env, o, sizeof(*o));

@@ -100,7 +100,7 @@ static uint32_t caps_of(const struct br_snapshot *s)
 	if (atomic_load(&s->store_dev->caps) & BR_CAP_WRITE && !s->cfg.rdonly)
 		caps |= BR_CAP_WRITE | BR_CAP_FUA | BR_CAP_WRITE_ZEROES;
 	if (caps & BR_CAP_WRITE && s->cfg.discard_zeroes_cow)
-		caps |= BR_CAP_DISCARD | BR_CAP_DISCARD_ZEROES;
+		caps |= BR_CAP_DISCARD;		/* which leaves alone what is not in the store, so it need not zero */
 	return caps;
 }
 
@@ -133,6 +133,10 @@ static int check_sizes(const struct br_snapshot *s)
 				BR_MAX(base->logical_block, store->logical_block));
 	if (bytes && (bytes < atomic_load(&base->bytes) || bytes % base->logical_block))
 		return br_error(-EINVAL, "snapshot size %" PRIu64 " is smaller than its base or not whole blocks", bytes);
+	if (atomic_load(&s->fam->writable) && !(atomic_load(&store->caps) & BR_CAP_WRITE))
+		return br_error(-EROFS, "%s cannot be written, and so could not keep what the origin overwrites", store->name);
+	if (s->cfg.merging && bytes > atomic_load(&base->bytes))
+		return br_error(-EINVAL, "a snapshot that is longer than its base cannot be merged");
 	if (base == store)
 		return br_error(-EINVAL, "%s cannot be base and store of one snapshot", base->name);
 	return 0;
@@ -163,7 +167,7 @@ static int build(struct br_snapshot *s, struct br_ctx *ctx)
 		return r;
 	init_lists(s, ctx);
 	describe(s);
-	r = s->cfg.rdonly ? 0 : br_dev_claim(s->store_dev, &s->dev);
+	r = s->cfg.rdonly && !atomic_load(&s->fam->writable) ? 0 : br_dev_claim(s->store_dev, &s->dev);
 	if (r < 0)
 		return r;
 	r = br_dev_add(&s->dev, ctx, &snapshot_ops, s->cfg.name);

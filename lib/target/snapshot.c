@@ -32,6 +32,11 @@ enum br_gone br_snapshot_gone(struct br_snapshot *s)
 	return gone;
 }
 
+bool br_snapshot_merged(struct br_snapshot *s)
+{
+	return s->fam->merging == s && !br_snap_store_usage(&s->store).exceptions;
+}
+
 void br_snapshot_set_going(struct br_snapshot *s, uint32_t code)
 {
 	struct br_event e = { .type = BLKREMAP_EV_INVALIDATED, .code = code, .dev_id = s->dev.id, .result = -EIO };
@@ -216,7 +221,8 @@ static void start_write(struct br_leg *leg)
 
 /*
  * With discard_zeroes_cow: a remapped chunk reads zeroes afterwards if it was covered; a part of it is a hint to the store.
- * An unmapped chunk is left alone, or, with passdown, discarded in the base, where that is a write to the other snapshots.
+ * An unmapped chunk is left alone, or, with passdown, discarded in the base, where that is a write to the other snapshots
+ * and to stores that are attached later.  A base without an origin is nobody's to discard.
  */
 static void start_discard(struct br_leg *leg)
 {
@@ -225,14 +231,18 @@ static void start_discard(struct br_leg *leg)
 	uint64_t new_chunk;
 
 	if (br_extable_lookup(s->table, leg->chunk, &new_chunk) != BR_EX_NONE) {
-		leg->req.op = whole ? BR_WRITE_ZEROES : BR_DISCARD;
-		leg->req.flags = BR_MAY_UNMAP;
+		if (whole) {
+			leg->req.op = BR_WRITE_ZEROES;
+			leg->req.flags = (leg->req.flags & (BR_FUA | BR_BACKGROUND)) | BR_MAY_UNMAP;
+		}
 		if (whole || atomic_load(&s->store_dev->caps) & BR_CAP_DISCARD)
 			br_leg_to_store(leg, s, new_chunk);
 		else
 			br_leg_finish(leg, 0);
-	} else if (s->cfg.discard_passdown && leg->req.offset + leg->req.length <= atomic_load(&s->fam->base->bytes)) {
+	} else if (s->cfg.discard_passdown && atomic_load(&s->fam->writable) &&
+		   leg->req.offset + leg->req.length <= atomic_load(&s->fam->base->bytes)) {
 		leg->passing = s;
+		br_family_note_write(s->fam);
 		br_origin_write_op(leg);
 	} else {
 		br_leg_finish(leg, 0);
