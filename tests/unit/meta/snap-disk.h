@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stores in memory for the tests of check, dump, restore and repair: 512-byte chunks, so that areas are many and small;
- * sectors that cannot be read; a write that fails.
+ * Stores in memory for the tests of check, dump, restore and repair: 512-byte chunks, so that areas are many and small,
+ * or chunks of four pieces; sectors that cannot be read; a write or a flush that fails.
  */
 #ifndef SNAP_DISK_H
 #define SNAP_DISK_H
@@ -20,8 +20,10 @@ struct disk {
 	uint8_t *bytes;
 	uint64_t size;
 	uint64_t bad_from, bad_to;	/* bytes that cannot be read */
+	int reads;
 	int writes, fail_write;		/* the fail_write-th fails, from 1 on; 0: none */
-	int flushes;
+	int flushes, fail_flush;	/* likewise */
+	int written[8];			/* writes that came before each flush */
 	struct br_snap_io io;
 };
 
@@ -32,6 +34,7 @@ static int disk_read(void *arg, uint64_t offset, void *buf, size_t len)
 	assert_int_equal(offset % 512, 0);
 	assert_int_equal(len % 512, 0);
 	assert_true(offset + len <= d->size);
+	d->reads++;
 	if (offset < d->bad_to && offset + len > d->bad_from)
 		return br_error(-EIO, "bad sector");
 	memcpy(buf, d->bytes + offset, len);
@@ -53,7 +56,10 @@ static int disk_flush(void *arg)
 {
 	struct disk *d = arg;
 
-	d->flushes++;
+	if (++d->flushes == d->fail_flush)
+		return br_error(-EIO, "flush %d fails", d->flushes);
+	if (d->flushes <= 8)
+		d->written[d->flushes - 1] = d->writes;
 	return 0;
 }
 
@@ -115,6 +121,24 @@ static void disk_make_store(struct disk *d, uint64_t n)
 		disk_stamp(d, disk_old(i), next);
 		next = br_snap_data_chunk(&l, next + 1);
 	}
+}
+
+/* ---- chunks of four pieces ---- */
+
+enum { BIG = 4 * BR_SNAP_PIECE_MAX, BIG_E = BIG / BR_SNAP_ENTRY_BYTES, BIG_PIECE_E = BIG_E / 4 };
+
+/*
+ * The header and area 0 of a store of @chunks big chunks; its data is not there, and must not be looked at.  All @n
+ * exceptions lie in area 0, in runs of three.
+ */
+static inline void disk_setup_big(struct disk *d, uint64_t chunks, uint64_t n)
+{
+	disk_setup(d, 2 * BIG);
+	d->io.bytes = chunks * BIG;
+	memset(d->bytes, 0, 2 * BIG);
+	br_snap_header_format(d->bytes, BIG / 512, true);
+	for (uint64_t i = 0; i < n; i++)
+		br_snap_entry_put(d->bytes + BIG, i, (struct br_snap_entry){ i / 3 * 5 + i % 3, i + 2 });
 }
 
 #endif /* SNAP_DISK_H */

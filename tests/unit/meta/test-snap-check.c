@@ -41,7 +41,7 @@ static int begin(void *arg, const struct br_snap_verdict *v)
 	struct told *t = arg;
 
 	assert_int_equal(t->entries, 0);
-	assert_int_equal(v->layout.chunk_bytes, CHUNK);
+	assert_true(v->layout.chunk_bytes == CHUNK || v->layout.chunk_bytes == BIG);
 	t->begun++;
 	return 0;
 }
@@ -290,6 +290,59 @@ static void a_full_last_area_is_a_table_without_an_end(void **state)
 	disk_done(&d);
 }
 
+static void a_large_area_is_read_in_pieces(void **state)
+{
+	struct told t = { .nr = 0 };
+	struct br_snap_verdict v;
+	struct disk d;
+
+	(void)state;
+	disk_setup_big(&d, 50000, 40000);
+	assert_int_equal(check(&d, NULL, &t, &v), 0);
+	assert_int_equal(v.worst, 0);
+	assert_int_equal(v.good, 40000);
+	assert_int_equal(v.areas, 1);
+	assert_int_equal(v.next_free, 40002);
+	/* The second of four pieces cannot be read: the third goes on. */
+	d.bad_from = BIG + BIG / 4;
+	d.bad_to = BIG + BIG / 2;
+	t = (struct told){ .nr = 0 };
+	assert_int_equal(check(&d, NULL, &t, &v), 0);
+	assert_int_equal(v.unknown, BIG_PIECE_E);
+	assert_int_equal(v.good, 40000 - BIG_PIECE_E);
+	assert_int_equal(t.worst.offset, BIG + BIG / 4);
+	assert_int_equal(t.worst.length, BIG / 4);
+	disk_done(&d);
+}
+
+static void the_unused_end_of_a_large_area_is_looked_at_to_its_last_entry(void **state)
+{
+	struct told t = { .nr = 0 };
+	struct br_snap_verdict v;
+	struct disk d;
+
+	(void)state;
+	disk_setup_big(&d, 50000, 100);
+	br_snap_entry_put(d.bytes + BIG, BIG_PIECE_E, (struct br_snap_entry){ 1, 2 });
+	br_snap_entry_put(d.bytes + BIG, BIG_E - 1, (struct br_snap_entry){ 1, 2 });
+	assert_int_equal(check(&d, NULL, &t, &v), 0);
+	assert_int_equal(v.worst, 2);
+	assert_int_equal(v.good, 100);
+	assert_int_equal(t.worst.offset, BIG + 100 * 16);
+	assert_int_equal(t.worst.length, BIG - 100 * 16);
+	assert_non_null(strstr(t.text, "2 entries lie behind the end of the table (exception 100)"));
+	/* The third piece, where the first of them does not lie. */
+	d.bad_from = BIG + BIG / 2;
+	d.bad_to = BIG + BIG / 2 + 512;
+	t = (struct told){ .nr = 0 };
+	assert_int_equal(check(&d, NULL, &t, &v), 0);
+	assert_int_equal(v.worst, 3);
+	assert_int_equal(v.nr_findings[BR_SNAP_UNCLEAN], 1);
+	assert_int_equal(t.worst.offset, BIG + BIG / 2);
+	assert_int_equal(v.unknown, 0);
+	disk_done(&d);
+}
+
 static void the_origins_size_bounds_old_chunks(void **state)
 {
 	struct br_snap_check_opts opts = { .origin_bytes = 3 * CHUNK - 1 };
@@ -423,6 +476,8 @@ int main(void)
 		cmocka_unit_test(each_damage_is_named_with_its_place_and_the_rest_is_still_found),
 		cmocka_unit_test(what_is_behind_an_unreadable_place_counts_as_unknown),
 		cmocka_unit_test(a_full_last_area_is_a_table_without_an_end),
+		cmocka_unit_test(a_large_area_is_read_in_pieces),
+		cmocka_unit_test(the_unused_end_of_a_large_area_is_looked_at_to_its_last_entry),
 		cmocka_unit_test(the_origins_size_bounds_old_chunks),
 		cmocka_unit_test(only_a_deep_check_reads_the_data),
 		cmocka_unit_test(a_given_chunk_size_replaces_the_guess_and_nothing_else),

@@ -13,11 +13,12 @@
 #include "snap-env.h"
 #include "snap-disk.h"
 
-enum { CHUNKS = 200, MOST = 180, TEXT = 64 * 1024 };
+enum { CHUNKS = 200, MOST = 180, TEXT = 512 * 1024 };
 
 struct text {
 	char bytes[TEXT];
 	size_t len;
+	int lines, stop_at;		/* the stop_at-th line is refused, from 1 on; 0: none */
 };
 
 static int append(void *arg, const char *line, size_t len)
@@ -29,7 +30,7 @@ static int append(void *arg, const char *line, size_t len)
 	memcpy(t->bytes + t->len, line, len);
 	t->len += len;
 	t->bytes[t->len] = 0;
-	return 0;
+	return ++t->lines == t->stop_at ? 9 : 0;
 }
 
 static int dump(struct disk *d, struct text *t)
@@ -37,6 +38,7 @@ static int dump(struct disk *d, struct text *t)
 	struct br_snap_verdict v;
 
 	t->len = 0;
+	t->lines = 0;
 	t->bytes[0] = 0;
 	return br_snap_dump(&env, &d->io, NULL, append, t, &v);
 }
@@ -113,6 +115,48 @@ static void restoring_a_dump_gives_the_same_metadata_at_every_fill_level(void **
 	disk_done(&d);
 }
 
+static void a_large_area_is_restored_in_pieces_and_zero_to_its_end(void **state)
+{
+	static struct text t;
+	static const uint64_t counts[] = { 0, 1, BIG_PIECE_E - 1, BIG_PIECE_E, BIG_PIECE_E + 1, 40000, BIG_E - 1 };
+	struct disk d, copy;
+
+	(void)state;
+	for (size_t i = 0; i < BR_ARRAY_SIZE(counts); i++) {
+		uint64_t count = 0;
+
+		disk_setup_big(&d, 2 * BIG_E, counts[i]);
+		disk_setup_big(&copy, 2 * BIG_E, 0);
+		memset(copy.bytes, 0xee, 2 * BIG);
+		assert_int_equal(dump(&d, &t), 0);
+		assert_int_equal(restore(&copy, t.bytes, &count), 0);
+		assert_int_equal(count, counts[i]);
+		assert_memory_equal(copy.bytes, d.bytes, BR_SNAP_PIECE_MAX);
+		assert_memory_equal(copy.bytes + BIG, d.bytes + BIG, BIG);
+		disk_done(&copy);
+		disk_done(&d);
+	}
+}
+
+static void whoever_takes_the_text_can_stop_at_every_line(void **state)
+{
+	static struct text t;
+	struct disk d;
+	int r;
+
+	(void)state;
+	disk_setup(&d, CHUNKS * CHUNK);
+	disk_make_store(&d, 50);
+	disk_put(&d, 10, disk_old(10), 7);
+	for (t.stop_at = 1; (r = dump(&d, &t)) == 9; t.stop_at++)
+		assert_int_equal(t.lines, t.stop_at);
+	assert_int_equal(r, 0);
+	assert_int_equal(t.lines, t.stop_at - 1);
+	assert_true(t.lines > 20);
+	t.stop_at = 0;
+	disk_done(&d);
+}
+
 static void a_dump_of_an_invalid_store_restores_to_an_invalid_one(void **state)
 {
 	static struct text t;
@@ -178,6 +222,8 @@ static void a_dump_that_cannot_be_is_refused_with_its_line(void **state)
 		{ -EBADMSG, HEAD "endive 0\n", "not a line" },
 		{ -EBADMSG, HEAD "end\n", "not a line" },
 		{ -EBADMSG, "valid\n", "not a line" },
+		{ -EBADMSG, "valid 1\n", "not a line" },
+		{ -EBADMSG, "chunks yes\n", "not a line" },
 		{ -EBADMSG, "valid yes no\n", "one too many" },
 		{ -EBADMSG, "valid no 1\n", "one too many" },
 		{ -EBADMSG, "valid 1 yes\n", "not a number" },
@@ -282,6 +328,51 @@ static void a_failing_write_fails_the_restore_and_leaves_no_store_that_looks_who
 	assert_int_equal(n, 5);		/* blank header, two areas, header */
 }
 
+static void the_areas_are_durable_before_the_header_is_written(void **state)
+{
+	uint64_t count;
+	struct disk d;
+	int r, n = 0;
+
+	(void)state;
+	disk_setup(&d, 100 * CHUNK);
+	assert_int_equal(restore(&d, HEAD "map 0 2 32\nmap 50 35 5\nend 37\n", &count), 0);
+	assert_int_equal(d.flushes, 3);
+	assert_int_equal(d.written[0], 1);	/* blank */
+	assert_int_equal(d.written[1], 3);	/* both areas */
+	assert_int_equal(d.written[2], 4);	/* header */
+	disk_done(&d);
+	do {
+		disk_setup(&d, 100 * CHUNK);
+		d.fail_flush = ++n;
+		r = restore(&d, HEAD "map 0 2 32\nmap 50 35 5\nend 37\n", &count);
+		assert_true(r == 0 || r == -EIO);
+		if (n < 3)
+			assert_int_equal(d.writes, n == 1 ? 1 : 3);
+		disk_done(&d);
+	} while (r < 0);
+	assert_int_equal(n, 4);
+}
+
+static void no_memory_fails_the_restore_and_leaks_nothing(void **state)
+{
+	struct br_snap_restore *rs;
+	struct disk d;
+
+	(void)state;
+	disk_setup(&d, 100 * CHUNK);
+	env_fail_in = 0;
+	assert_int_equal(br_snap_restore_new(&env, &d.io, &rs), -ENOMEM);
+	for (int n = 1; n < 4; n++) {
+		uint64_t count;
+
+		env_fail_in = n;
+		assert_int_equal(restore(&d, HEAD "map 0 2 1\nend 1\n", &count), -ENOMEM);
+	}
+	env_fail_in = -1;
+	disk_done(&d);
+}
+
 static void without_a_write_function_nothing_is_written(void **state)
 {
 	uint64_t count = 0;
@@ -302,6 +393,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_dump_is_the_text_that_the_header_file_shows),
 		cmocka_unit_test(restoring_a_dump_gives_the_same_metadata_at_every_fill_level),
+		cmocka_unit_test(a_large_area_is_restored_in_pieces_and_zero_to_its_end),
+		cmocka_unit_test(whoever_takes_the_text_can_stop_at_every_line),
 		cmocka_unit_test(a_dump_of_an_invalid_store_restores_to_an_invalid_one),
 		cmocka_unit_test(what_a_damaged_store_lost_stands_in_comments_and_the_rest_restores),
 		cmocka_unit_test(a_dump_that_cannot_be_is_refused_with_its_line),
@@ -309,6 +402,8 @@ int main(void)
 		cmocka_unit_test(comments_blanks_and_windows_line_ends_mean_nothing),
 		cmocka_unit_test(until_the_end_line_the_store_is_blank),
 		cmocka_unit_test(a_failing_write_fails_the_restore_and_leaves_no_store_that_looks_whole),
+		cmocka_unit_test(the_areas_are_durable_before_the_header_is_written),
+		cmocka_unit_test(no_memory_fails_the_restore_and_leaks_nothing),
 		cmocka_unit_test(without_a_write_function_nothing_is_written),
 	};
 

@@ -20,6 +20,8 @@ struct losses {
 	uint64_t nr;
 	uint64_t old_chunk[8];	/* the first */
 	char text[200];
+	uint64_t findings, begun;
+	int result;		/* of each call */
 };
 
 static int lost(void *arg, uint64_t old_chunk, uint64_t index, const char *text)
@@ -31,24 +33,46 @@ static int lost(void *arg, uint64_t old_chunk, uint64_t index, const char *text)
 		l->old_chunk[l->nr] = old_chunk;
 	l->nr++;
 	snprintf(l->text, sizeof(l->text), "%s", text);
-	return 0;
+	return l->result;
+}
+
+static int finding(void *arg, const struct br_snap_finding *f)
+{
+	struct losses *l = arg;
+
+	assert_false(f->of_entry);
+	l->findings++;
+	return l->result;
+}
+
+static int begin(void *arg, const struct br_snap_verdict *v)
+{
+	struct losses *l = arg;
+
+	assert_true(v->layout.chunks > 0);
+	l->begun++;
+	return l->result;
 }
 
 static int repair(struct disk *from, struct disk *to, struct losses *l, struct br_snap_repaired *ret)
 {
-	const struct br_snap_repair_visitor v = { .lost = lost, .arg = l };
+	const struct br_snap_repair_visitor v = { .finding = finding, .begin = begin, .lost = lost, .arg = l };
 	const struct br_snap_check_opts opts = { .origin_bytes = MAX_OLD * CHUNK };
 	uint8_t *before = malloc(from->size);
 	int r;
 
 	assert_non_null(before);
 	memcpy(before, from->bytes, from->size);
-	*l = (struct losses){ .nr = 0 };
+	*l = (struct losses){ .result = l->result };
 	r = br_snap_repair(&env, &from->io, &opts, to ? &to->io : NULL, &v, ret);
 	/* Whatever lies there and whatever comes of it: the source is as it was. */
 	assert_memory_equal(before, from->bytes, from->size);
 	assert_int_equal(from->writes, 0);
 	assert_int_equal(env_bytes, 0);
+	if (r == 0) {
+		assert_int_equal(l->begun, 1);
+		assert_int_equal(ret->lost, l->nr);
+	}
 	free(before);
 	return r;
 }
@@ -101,7 +125,7 @@ static void a_whole_store_is_repaired_to_an_equal_one(void **state)
 	disk_setup(&new, CHUNKS * CHUNK);
 	for (uint64_t n = 0; n <= MOST; n++) {
 		struct br_snap_repaired done;
-		struct losses l;
+		struct losses l = { .result = 0 };
 
 		disk_make_store(&d, n);
 		assert_int_equal(repair(&d, &new, &l, &done), 0);
@@ -119,7 +143,7 @@ static void what_is_lost_is_named_by_its_chunk_and_the_rest_moves_up(void **stat
 {
 	struct br_snap_repaired done;
 	struct disk d, new;
-	struct losses l;
+	struct losses l = { .result = 0 };
 
 	(void)state;
 	disk_setup(&d, CHUNKS * CHUNK);
@@ -138,12 +162,83 @@ static void what_is_lost_is_named_by_its_chunk_and_the_rest_moves_up(void **stat
 	disk_done(&d);
 }
 
+static void damage_beside_the_entries_is_told_and_any_call_can_end_it(void **state)
+{
+	struct br_snap_repaired done;
+	struct losses l = { .result = 0 };
+	struct disk d, new;
+
+	(void)state;
+	disk_setup(&d, CHUNKS * CHUNK);
+	disk_make_store(&d, 40);
+	br_snap_header_format(d.bytes, CHUNK / 512, false);
+	disk_put(&d, 3, 1, 1);
+	assert_int_equal(repair(&d, NULL, &l, &done), 0);
+	assert_int_equal(l.findings, 2);	/* invalid, and the chunk that is lost space now */
+	assert_int_equal(l.nr, 1);
+	l.result = 5;
+	assert_int_equal(repair(&d, NULL, &l, &done), 5);
+	assert_int_equal(l.findings + l.begun + l.nr, 1);
+	br_snap_header_format(d.bytes, CHUNK / 512, true);
+	disk_setup(&new, CHUNKS * CHUNK);
+	assert_int_equal(repair(&d, &new, &l, &done), 5);
+	assert_int_equal(l.begun, 1);
+	assert_int_equal(new.writes, 0);
+	disk_done(&new);
+	disk_done(&d);
+}
+
+static void nobody_needs_to_be_told_anything(void **state)
+{
+	const struct br_snap_repair_visitor nobody = { .arg = NULL };
+	struct br_snap_repaired done;
+	struct disk d;
+
+	(void)state;
+	disk_setup(&d, CHUNKS * CHUNK);
+	disk_make_store(&d, 40);
+	disk_put(&d, 3, 1, 1);
+	d.bad_from = 10 * CHUNK;
+	d.bad_to = 11 * CHUNK;
+	assert_int_equal(br_snap_repair(&env, &d.io, NULL, NULL, &nobody, &done), 0);
+	assert_int_equal(done.kept, 39);
+	assert_int_equal(done.lost, 1);
+	disk_done(&d);
+}
+
+static void large_chunks_are_copied_whole_and_read_once(void **state)
+{
+	const struct br_snap_check_opts opts = { .deep = true };
+	const struct br_snap_repair_visitor nobody = { .arg = NULL };
+	struct br_snap_repaired done;
+	struct disk d, new;
+
+	(void)state;
+	disk_setup(&d, 8 * (uint64_t)BIG);
+	disk_setup(&new, 8 * (uint64_t)BIG);
+	memset(d.bytes, 0, 2 * BIG);
+	br_snap_header_format(d.bytes, BIG / 512, true);
+	for (uint64_t i = 0; i < 3; i++) {
+		br_snap_entry_put(d.bytes + BIG, i, (struct br_snap_entry){ 9 * i, 7 - i });
+		for (uint64_t at = 0; at < BIG; at += 512)
+			memset(d.bytes + (7 - i) * BIG + at, (int)(at / 512 * 7 + i), 512);
+	}
+	assert_int_equal(br_snap_repair(&env, &d.io, &opts, &new.io, &nobody, &done), 0);
+	assert_int_equal(done.kept, 3);
+	for (uint64_t i = 0; i < 3; i++)
+		assert_memory_equal(new.bytes + (2 + i) * BIG, d.bytes + (7 - i) * BIG, BIG);
+	/* The header's sector, the area's four pieces, the data's twelve. */
+	assert_int_equal(d.reads, 1 + 4 + 12);
+	disk_done(&new);
+	disk_done(&d);
+}
+
 static void data_that_cannot_be_read_is_lost_and_leaves_no_gap(void **state)
 {
 	struct br_snap_repaired done;
 	struct br_snap_verdict v;
 	struct disk d, new;
-	struct losses l;
+	struct losses l = { .result = 0 };
 
 	(void)state;
 	disk_setup(&d, CHUNKS * CHUNK);
@@ -166,7 +261,7 @@ static void an_invalid_store_gives_what_it_still_has(void **state)
 {
 	struct br_snap_repaired done;
 	struct disk d, new;
-	struct losses l;
+	struct losses l = { .result = 0 };
 
 	(void)state;
 	disk_setup(&d, CHUNKS * CHUNK);
@@ -185,7 +280,7 @@ static void a_new_store_that_is_too_small_is_left_blank(void **state)
 	struct br_snap_repaired done;
 	struct br_snap_header h;
 	struct disk d, new;
-	struct losses l;
+	struct losses l = { .result = 0 };
 
 	(void)state;
 	disk_setup(&d, CHUNKS * CHUNK);
@@ -212,7 +307,7 @@ static void a_failing_write_leaves_no_store_that_looks_whole(void **state)
 	do {
 		struct br_snap_repaired done;
 		struct br_snap_header h;
-		struct losses l;
+		struct losses l = { .result = 0 };
 		struct disk new;
 
 		disk_setup(&new, CHUNKS * CHUNK);
@@ -237,7 +332,7 @@ static void no_memory_fails_the_repair_and_leaks_nothing(void **state)
 	disk_make_store(&d, 40);
 	do {
 		struct br_snap_repaired done;
-		struct losses l;
+		struct losses l = { .result = 0 };
 		struct disk new;
 
 		disk_setup(&new, CHUNKS * CHUNK);
@@ -317,7 +412,7 @@ static void of_any_damage_comes_a_store_that_loads_clean(void **state)
 		struct br_snap_repaired done = { .kept = 0 };
 		struct br_snap_verdict verdict;
 		struct disk d, new;
-		struct losses l;
+		struct losses l = { .result = 0 };
 
 		seed = round * UINT64_C(0x9e3779b97f4a7c15);
 		n = 1 + rnd(MOST);
@@ -348,6 +443,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_whole_store_is_repaired_to_an_equal_one),
 		cmocka_unit_test(what_is_lost_is_named_by_its_chunk_and_the_rest_moves_up),
+		cmocka_unit_test(damage_beside_the_entries_is_told_and_any_call_can_end_it),
+		cmocka_unit_test(nobody_needs_to_be_told_anything),
+		cmocka_unit_test(large_chunks_are_copied_whole_and_read_once),
 		cmocka_unit_test(data_that_cannot_be_read_is_lost_and_leaves_no_gap),
 		cmocka_unit_test(an_invalid_store_gives_what_it_still_has),
 		cmocka_unit_test(a_new_store_that_is_too_small_is_left_blank),
