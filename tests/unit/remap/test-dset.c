@@ -227,6 +227,45 @@ static void an_entry_in_overflow_that_nobody_waits_for_releases_nobody(void **st
 	assert_granted_once(&f);
 }
 
+/* Another block that lies in the same line as block 7. */
+static uint64_t neighbour_of_7(void)
+{
+	struct br_entry e;
+	uint32_t line;
+
+	br_dset_enter(lanes[1], 7, &e);
+	line = e.slot / BR_DSET_SLOTS;
+	br_dset_leave(&e);
+	for (uint64_t b = 8;; b++) {
+		br_dset_enter(lanes[1], b, &e);
+		br_dset_leave(&e);
+		if (e.slot / BR_DSET_SLOTS == line)
+			return b;
+	}
+}
+
+static void a_block_in_the_same_line_is_another_block(void **state)
+{
+	struct fake_op f = { .launched = 0 };
+	uint64_t other = neighbour_of_7();
+	struct br_dset_waiter w;
+	struct br_entry e[BR_DSET_SLOTS + 2], mine;
+
+	(void)state;
+	br_dset_enter(lanes[0], 7, &mine);
+	for (unsigned i = 0; i < BR_DSET_SLOTS + 2; i++)
+		br_dset_enter(lanes[0], other, &e[i]);	/* seven slots, three in overflow */
+	assert_false(br_dset_quiesce(&set, 7, &w, &f.op));
+	br_dset_leave(&e[0]);
+	br_dset_leave(&e[BR_DSET_SLOTS]);
+	assert_waits(&f);
+	br_dset_leave(&mine);
+	assert_granted_once(&f);
+	for (unsigned i = 1; i < BR_DSET_SLOTS + 2; i++)
+		if (i != BR_DSET_SLOTS)
+			br_dset_leave(&e[i]);
+}
+
 static void blocks_at_both_ends_of_the_numbers_work(void **state)
 {
 	static const uint64_t blocks[] = { 0, 1, BR_DSET_BLOCK_MAX - 1 };
@@ -273,6 +312,7 @@ int main(void)
 		TEST(a_short_range_looks_at_the_lines_of_its_blocks),
 		TEST(entries_that_find_their_line_full_count_as_well),
 		TEST(an_entry_in_overflow_that_nobody_waits_for_releases_nobody),
+		TEST(a_block_in_the_same_line_is_another_block),
 		TEST(blocks_at_both_ends_of_the_numbers_work),
 		TEST(no_memory_for_a_lane_is_an_error_and_leaves_the_set_as_it_was),
 	};
