@@ -50,7 +50,7 @@ static void mode_keep(const struct ctl_newfile *nf)
 
 int ctl_newfile_create(struct ctl_newfile *nf, int *ret_fd)
 {
-	int fd = open(nf->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+	int fd = open(nf->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, nf->replace ? 0600 : 0666);
 
 	if (fd < 0)
 		return -errno;
