@@ -153,13 +153,13 @@ static void forget(struct reg *r, uint32_t i)
 	memmove(&r->w[i], &r->w[i + 1], (--r->nr_w - i) * sizeof(r->w[0]));
 }
 
-/* Room for one more: what can come back neither alive nor after a crash goes first. */
-static void prune(struct reg *r, uint32_t now)
+/* Room for one more: what nobody who asks from @since on can see, alive or after a crash, goes first. */
+static void prune(struct reg *r, uint32_t since)
 {
-	if (is_replaced_durably(r, NULL) && is_replaced(r, NULL, now))
+	if (is_replaced_durably(r, NULL) && is_replaced(r, NULL, since))
 		r->nr_base = 0;
 	for (uint32_t i = 0; i < r->nr_w; i++)
-		if (is_replaced_durably(r, &r->w[i]) && is_replaced(r, &r->w[i], now))
+		if (is_replaced_durably(r, &r->w[i]) && is_replaced(r, &r->w[i], since))
 			forget(r, i--);
 }
 
@@ -221,9 +221,20 @@ static uint32_t real_vol(const struct sim_model *m, uint32_t vol)
 	return m->vol[vol].state == SIM_VOL_MERGED ? m->vol[vol].origin : vol;
 }
 
-static void add_write(struct reg *r, uint32_t value, uint32_t now)
+/* A point in time that is being taken may lie as far back as its call. */
+static uint32_t horizon(const struct sim_model *m)
 {
-	prune(r, now);
+	uint32_t since = m->now;
+
+	for (uint32_t i = 0; i < SIM_MAX_VOLS; i++)
+		if (m->vol[i].state == SIM_VOL_TAKING && m->vol[i].taken_since < since)
+			since = m->vol[i].taken_since;
+	return since;
+}
+
+static void add_write(struct reg *r, uint32_t value, uint32_t now, uint32_t since)
+{
+	prune(r, since);
 	if (r->nr_w == SIM_MODEL_WRITES)
 		too_much("writes to one sector without a flush");
 	r->w[r->nr_w++] = (struct write){ .value = value, .submitted = now };
@@ -239,7 +250,7 @@ uint32_t sim_model_write(struct sim_model *m, uint32_t vol, uint64_t lba, uint32
 	m->op[at] = (struct op){ .vol = vol, .n = n, .lba = lba, .used = true, .value = vol << SIM_VALUE_SHIFT | ++v->writes };
 	for (uint32_t i = 0; i < n; i++) {
 		sim_stamp_fill((uint8_t *)buf + (uint64_t)i * SIM_SECTOR, m->op[at].value, lba + i);
-		add_write(&v->reg[lba + i], m->op[at].value, now);
+		add_write(&v->reg[lba + i], m->op[at].value, now, horizon(m));
 	}
 	return at;
 }
@@ -406,12 +417,14 @@ void sim_model_take(struct sim_model *m, uint32_t vol, uint32_t origin)
 /* All that the origin's register could hold at any moment from @since until now. */
 static void capture(struct reg *to, const struct reg *from, uint32_t since)
 {
+	bool read = from->seen_since && from->seen_since < since;	/* later reads tell nothing of then */
+
 	memset(to, 0, sizeof(*to));
 	for (uint32_t i = 0; i < from->nr_base; i++)
-		if (!is_replaced(from, NULL, since) && !is_unread(from, NULL, from->base[i]))
+		if (!is_replaced(from, NULL, since) && !(read && is_unread(from, NULL, from->base[i])))
 			add_base(to, from->base[i]);
 	for (uint32_t i = 0; i < from->nr_w; i++)
-		if (!is_replaced(from, &from->w[i], since) && !is_unread(from, &from->w[i], from->w[i].value))
+		if (!is_replaced(from, &from->w[i], since) && !(read && is_unread(from, &from->w[i], from->w[i].value)))
 			add_base(to, from->w[i].value);
 }
 

@@ -241,7 +241,7 @@ static int point_in_time(struct story *s)
  */
 static int adopted(struct story *s, uint32_t full)
 {
-	int r = story_adopt(s, 1);
+	int r = story_adopt(s, 1, 0);
 
 	for (uint32_t i = 0; r == 0 && i < full; i++)
 		r = story_write(s, ORIGIN, 2 * (i + 8), 1, 0);
@@ -264,6 +264,17 @@ static int adopt_half(struct story *s)
 static int adopt_full(struct story *s)
 {
 	return adopted(s, 62);
+}
+
+/* An area of two pages; the last place of the first is taken, and the second begins with what must not come alive. */
+static int adopt_pages(struct story *s)
+{
+	int r = story_adopt(s, 1, 255);
+
+	story_watch(s);
+	if (r == 0)
+		r = story_write(s, ORIGIN, 255 * 16, 1, 0);
+	return r == 0 ? story_write(s, ORIGIN, 256 * 16, 1, STORY_FUA) : r;
 }
 
 /* 31 exceptions are there before the story begins: its own fill the first sector of the area and go on in the second. */
@@ -475,26 +486,24 @@ static int merge_beside(struct story *s)
 	return 0;
 }
 
-/* Writes to what is merged already, while the rest is not. */
+/* Writes to what is merged already, while the rest is not: a round takes what one page of the store names, the last first. */
 static int write_merged(struct story *s)
 {
-	for (int i = 0; i < 3; i++) {
+	for (uint64_t i = 0; i < 3; i++) {
 		story_yield(s);
-		story_write(s, 1, 2 * CS + (uint64_t)i, 1, STORY_FUA);
+		story_write(s, 1, 144 + i, 1, STORY_FUA);
 	}
 	return 0;
 }
 
 static int merge_behind(struct story *s)
 {
-	int r = begin(s, 1);
+	int r = story_adopt(s, 1, 0);
 
+	for (uint64_t i = 0; r == 0 && i < 66; i++)
+		r = story_write(s, ORIGIN, 2 * (i + 8), 1, 0);
 	if (r == 0)
-		r = story_write(s, 1, 0, CS, 0);
-	if (r == 0)
-		r = story_write(s, 1, 2 * CS, CS, 0);
-	if (r == 0)
-		r = story_flush(s, 1);
+		r = story_flush(s, ORIGIN);
 	if (r < 0)
 		return r;
 	story_watch(s);
@@ -576,6 +585,7 @@ const struct story_plan story_plans[] = {
 	  .exhaustive = true },
 	{ .name = "adopt-half", .body = adopt_half, .sectors = 160, .chunk = { 1024 }, .store_sectors = { 200 } },
 	{ .name = "adopt-full", .body = adopt_full, .sectors = 160, .chunk = { 1024 }, .store_sectors = { 200 } },
+	{ .name = "adopt-pages", .body = adopt_pages, .sectors = 257 * 16, .chunk = { C8 }, .store_sectors = { 264 * 16 } },
 	{ .name = "wide", .body = wide, .sectors = 40 * CS, .chunk = { C4 }, .store_sectors = { 50 * CS } },
 	{ .name = "take-live", .body = take_live, .sectors = 4 * CS, .chunk = { C4, C8 }, .store_sectors = { 10 * CS, 20 * CS } },
 	{ .name = "s008", .body = s008, .sectors = 6 * CS, .chunk = { C4 }, .store_sectors = { 5 * CS }, .exhaustive = true },
@@ -584,7 +594,7 @@ const struct story_plan story_plans[] = {
 	{ .name = "overflow", .body = overflow, .sectors = 6 * CS, .chunk = { C4 }, .store_sectors = { 5 * CS } },
 	{ .name = "s005", .body = s005, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS }, .exhaustive = true },
 	{ .name = "merge-io", .body = merge_io, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS } },
-	{ .name = "merge-behind", .body = merge_behind, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS } },
+	{ .name = "merge-behind", .body = merge_behind, .sectors = 160, .chunk = { 1024 }, .store_sectors = { 200 } },
 	{ .name = "fault-store", .body = fault_store, .sectors = 4 * CS, .chunk = { C4, C4 },
 	  .store_sectors = { 10 * CS, 10 * CS } },
 	{ .name = "fault-origin", .body = fault_origin, .sectors = 4 * CS, .chunk = { C4, C4 },

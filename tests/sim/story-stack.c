@@ -43,19 +43,42 @@ struct blkremap_snapshot_opts story_snapshot_opts(const struct story *s, uint32_
 
 /* ---- stores that are not fresh ------------------------------------------------------------------------------------------ */
 
-/* Whatever the disk held before: entries that name chunks within bounds, everywhere from @from on. */
-void story_make_dirty(struct sim_disk *d, uint64_t from)
+static void make_dirty(struct sim_disk *d, uint64_t from, uint64_t to)
 {
 	uint32_t entries = d->block_bytes / BR_SNAP_ENTRY_BYTES;
 	struct br_le64 block[2 * 4096 / BR_SNAP_ENTRY_BYTES];
 
-	for (uint64_t b = from / d->block_bytes; b < d->nr_blocks; b++) {
+	for (uint64_t b = from / d->block_bytes; b < to / d->block_bytes; b++) {
 		for (uint32_t i = 0; i < entries; i++) {
 			block[2 * i] = br_le64_make((b + i) % 7);
 			block[2 * i + 1] = br_le64_make(2 + (b * 3 + i) % 5);
 		}
 		sim_disk_poke(d, b, sim_blob_make(d->blobs, block, d->block_bytes));
 	}
+}
+
+/* Whatever the disk held before: entries that name chunks within bounds, everywhere from @from on. */
+void story_make_dirty(struct sim_disk *d, uint64_t from)
+{
+	make_dirty(d, from, d->nr_blocks * d->block_bytes);
+}
+
+/* The first @n entries of the first area, in order of chunks, as far as an area goes. */
+static void make_entries(struct sim_disk *d, uint32_t chunk_bytes, uint32_t n)
+{
+	uint32_t per_block = d->block_bytes / BR_SNAP_ENTRY_BYTES;
+	struct br_le64 block[2 * 4096 / BR_SNAP_ENTRY_BYTES];
+
+	for (uint32_t i = 0; i < n; i += per_block) {
+		memset(block, 0, sizeof(block));
+		for (uint32_t k = 0; k < per_block && i + k < n; k++) {
+			block[2 * k] = br_le64_make(i + k);
+			block[2 * k + 1] = br_le64_make(2 + i + k);
+		}
+		sim_disk_poke(d, (chunk_bytes + i * BR_SNAP_ENTRY_BYTES) / d->block_bytes,
+			      sim_blob_make(d->blobs, block, d->block_bytes));
+	}
+	make_dirty(d, chunk_bytes + (n + per_block) / per_block * d->block_bytes, 2 * (uint64_t)chunk_bytes);
 }
 
 static void make_header(struct sim_disk *d, uint32_t chunk_bytes)
@@ -168,7 +191,7 @@ int story_close(struct story *s)
 	return r < 0 ? story_complain(s, "closing", ORIGIN, r) : 0;
 }
 
-int story_adopt(struct story *s, uint32_t vol)
+int story_adopt(struct story *s, uint32_t vol, uint32_t entries)
 {
 	uint32_t chunk = s->plan->chunk[vol - 1];
 	struct blkremap_dev *store;
@@ -177,7 +200,10 @@ int story_adopt(struct story *s, uint32_t vol)
 	if (r < 0)
 		return story_complain(s, "opening the store", vol, r);
 	blkremap_dev_close(store);
-	story_make_dirty(story_store_disk(s, vol), chunk + SIM_SECTOR);
+	if (entries)
+		make_entries(story_store_disk(s, vol), chunk, entries);
+	else
+		story_make_dirty(story_store_disk(s, vol), chunk + SIM_SECTOR);
 	make_header(story_store_disk(s, vol), chunk);
 	sim_model_take(s->m, vol, ORIGIN);
 	sim_model_taken(s->m, vol, true);

@@ -61,9 +61,10 @@ int story_flush(struct story *s, uint32_t vol);
 int story_take(struct story *s, uint32_t vol);
 /*
  * Attach a store that another implementation formatted, before anything is written: chunks below 4 KiB are permitted, and
- * behind the end of its table lie entries that look good (a torn write of a whole area leaves such).
+ * behind the end of its table, of @entries that map to zeroes, lie others that look good (a torn write of a whole area
+ * leaves such).
  */
-int story_adopt(struct story *s, uint32_t vol);
+int story_adopt(struct story *s, uint32_t vol, uint32_t entries);
 int story_merge(struct story *s, uint32_t vol);		/* start it */
 int story_merge_wait(struct story *s, uint32_t vol);
 int story_drop(struct story *s, uint32_t vol);

@@ -235,6 +235,19 @@ static void write_that_races_with_the_point_in_time_is_in_it_or_not_and_then_for
 	assert_int_equal(see(SNAP, 1, a.data), SIM_NOT_FROZEN);
 }
 
+static void point_in_time_may_lie_before_a_write_that_was_replaced_while_it_was_taken(void **state)
+{
+	struct sector a = put(ORIGIN, 1, true), b;
+	uint32_t op = begin(ORIGIN, 1, &b);
+
+	(void)state;
+	sim_model_take(m, SNAP, ORIGIN);
+	sim_model_ack(m, op, 0, true);
+	put(ORIGIN, 1, true);
+	sim_model_taken(m, SNAP, true);
+	assert_int_equal(see(SNAP, 1, a.data), SIM_RIGHT);
+}
+
 static void merged_view_is_the_origins(void **state)
 {
 	struct sector a = put(ORIGIN, 1, false), s;
@@ -288,6 +301,7 @@ int main(void)
 		TEST(snapshot_shows_the_point_in_time_whatever_happens_to_its_origin),
 		TEST(snapshot_write_is_seen_through_the_snapshot_alone),
 		TEST(write_that_races_with_the_point_in_time_is_in_it_or_not_and_then_for_ever),
+		TEST(point_in_time_may_lie_before_a_write_that_was_replaced_while_it_was_taken),
 		TEST(merged_view_is_the_origins),
 		TEST(fork_does_not_change_its_parent),
 	};
