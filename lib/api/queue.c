@@ -58,6 +58,7 @@ static int build(struct blkremap_queue *q, struct blkremap_dev *dev)
 	r = br_queue_init(&q->q, core, false);
 	if (r < 0)
 		return br_error(r, "cannot make an event descriptor for a queue");
+	q->q.depth = q->depth;
 	r = open_chan(q, dev->dev);
 	if (r < 0)
 		br_queue_done(&q->q);

@@ -17,6 +17,7 @@ int br_queue_init(struct br_queue *q, struct br_ctx *ctx, bool service)
 	memset(q, 0, sizeof(*q));
 	q->ctx = ctx;
 	q->service = service;
+	q->depth = service ? 128 : 1;
 	q->bell = service ? ctx->bell : env->ops->bell_open(env);
 	if (q->bell < 0)
 		return q->bell;

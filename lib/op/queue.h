@@ -67,6 +67,7 @@ struct br_queue {
 	int bell;
 	_Atomic bool notify;		/* somebody watches the bell while nobody is inside; set by the owner */
 	_Atomic uint32_t posters;	/* threads inside br_queue_post(): the queue must outlive their last touch */
+	uint32_t depth;			/* requests that are expected at a time: how much to keep ready; set before channels are opened */
 	bool service;			/* run by the library's worker or blkremap_process(), not by the application */
 	/* owner only */
 	struct br_task_list ready;

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-enum { PARTS = 2 * BR_FAMILY_MAX, BUFFER_BYTES = 64 * 1024 };
+enum { BUFFER_BYTES = 64 * 1024, BUFFER_MIN = 4096, FEW = 4 };
 
 /* ---- channels ----------------------------------------------------------------------------------------------------------- */
 
@@ -58,18 +58,37 @@ static void chan_close(struct br_chan *chan)
 	br_chan_put(fc->base);
 }
 
+static uint32_t between(uint32_t least, uint32_t n, uint32_t most)
+{
+	return BR_MIN(BR_MAX(least, n), most);
+}
+
+/* Buffers need not be larger than the chunks; a larger chunk that is attached later is copied in pieces. */
+static uint32_t buffer_bytes(const struct br_family *f)
+{
+	uint64_t largest = 0;
+
+	for (uint32_t i = 0; i < f->nr_slots; i++)
+		if (f->snaps[i])
+			largest = BR_MAX(largest, f->snaps[i]->cfg.chunk_bytes);
+	return largest ? between(BUFFER_MIN, (uint32_t)BR_MIN(largest, (uint64_t)BUFFER_BYTES), BUFFER_BYTES) : BUFFER_BYTES;
+}
+
+/* A write of the origin needs one part a snapshot at a time, so there are always as many as there can be snapshots. */
 static int make_pools(struct br_family_chan *fc)
 {
 	const struct blkremap_env *env = fc->chan.queue->ctx->env;
+	uint32_t depth = fc->chan.queue->depth, cows = between(FEW, depth / 4, BR_FAMILY_COWS);
 	int r;
 
-	r = br_pool_init(&fc->legs, env, sizeof(struct br_leg), BR_CACHE_LINE, BR_FAMILY_LEGS);
+	r = br_pool_init(&fc->legs, env, sizeof(struct br_leg), BR_CACHE_LINE, between(8 * FEW, 2 * depth, BR_FAMILY_LEGS));
 	if (r == 0)
-		r = br_pool_init(&fc->cows, env, sizeof(struct br_cow), BR_CACHE_LINE, BR_FAMILY_COWS);
+		r = br_pool_init(&fc->cows, env, sizeof(struct br_cow), BR_CACHE_LINE, cows);
 	if (r == 0)
-		r = br_pool_init(&fc->parts, env, sizeof(struct br_cow_part), BR_CACHE_LINE, PARTS);
+		r = br_pool_init(&fc->parts, env, sizeof(struct br_cow_part), BR_CACHE_LINE, BR_FAMILY_MAX + cows);
 	if (r == 0)
-		r = br_copier_open(fc->chan.queue, BR_FAMILY_BUFFERS, BUFFER_BYTES, &fc->copier);
+		r = br_copier_open(fc->chan.queue, between(FEW, depth / 8, BR_FAMILY_BUFFERS), buffer_bytes(br_chan_family(fc)),
+				   &fc->copier);
 	return r;
 }
 

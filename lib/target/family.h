@@ -42,9 +42,10 @@
 
 enum {
 	BR_FAMILY_MAX = 64,		/* snapshots of one base */
-	BR_FAMILY_LEGS = 256,		/* pieces of requests in hand, per queue */
-	BR_FAMILY_COWS = 32,		/* copies under way, per queue: the admission limit */
-	BR_FAMILY_BUFFERS = 16,		/* of the copier, per queue */
+	/* The most a queue has; one that expects few requests has less (family.c). */
+	BR_FAMILY_LEGS = 256,		/* pieces of requests in hand */
+	BR_FAMILY_COWS = 32,		/* copies under way: the admission limit */
+	BR_FAMILY_BUFFERS = 16,		/* of the copier */
 	BR_PENDING_BUCKETS = 64,
 };
 
