@@ -45,7 +45,8 @@ static int begin(void *arg, const struct br_snap_verdict *v)
 		return r;
 	r = br_snap_layout_init(&l, v->layout.chunk_bytes, rp->to->bytes);
 	if (r < 0)
-		return r;
+		return br_error(-ENOSPC, "a store of %" PRIu64 " bytes has no room for a table with chunks of %" PRIu64,
+				rp->to->bytes, v->layout.chunk_bytes);
 	rp->data = br_alloc_aligned(rp->env, br_snap_piece_bytes(&l), 4096);
 	if (!rp->data)
 		return br_error(-ENOMEM, "no memory for a piece of %zu bytes", br_snap_piece_bytes(&l));

@@ -47,10 +47,7 @@ static int write_piece(struct br_snap_rewrite *w, uint64_t first)
 int br_snap_rewrite_put(struct br_snap_rewrite *w, struct br_snap_entry e)
 {
 	uint64_t n = piece_bytes(w) / BR_SNAP_ENTRY_BYTES;
-	int r = br_snap_may_allocate(&w->layout, w->count, e.new_chunk);
 
-	if (r < 0)
-		return r;
 	br_snap_entry_put(w->piece, w->count % n, e);
 	w->count++;
 	return w->count % n ? 0 : write_piece(w, w->count - n);

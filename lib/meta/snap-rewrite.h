@@ -24,7 +24,7 @@ struct br_snap_rewrite {
 
 int br_snap_rewrite_begin(struct br_snap_rewrite *w, const struct blkremap_env *env, const struct br_snap_io *io,
 			  const struct br_snap_layout *layout);
-/* @e is good (br_snap_entry_fault()); -ENOSPC if the table has no room. */
+/* @e is good (br_snap_entry_fault()), and there is room for it: br_snap_may_allocate(layout, count, e.new_chunk). */
 int br_snap_rewrite_put(struct br_snap_rewrite *w, struct br_snap_entry e);
 /* Data that was written through the same io before is durable, too, when the header is. */
 int br_snap_rewrite_end(struct br_snap_rewrite *w, bool valid);

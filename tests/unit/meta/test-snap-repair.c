@@ -290,6 +290,12 @@ static void a_new_store_that_is_too_small_is_left_blank(void **state)
 	assert_int_equal(repair(&d, &new, &l, &done), -ENOSPC);
 	assert_int_equal(br_snap_header_parse(new.bytes, &h), -ENODATA);
 	disk_done(&new);
+	disk_setup(&new, CHUNK);
+	assert_int_equal(repair(&d, &new, &l, &done), -ENOSPC);
+	assert_non_null(strstr(br_error_text(), "a store of 512 bytes"));
+	assert_int_equal(new.writes, 0);
+	disk_done(&new);
+	assert_int_equal(repair(&d, NULL, &l, &done), 0);
 	disk_setup(&new, done.bytes_needed);
 	assert_int_equal(repair(&d, &new, &l, &done), 0);
 	disk_done(&new);
