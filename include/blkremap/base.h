@@ -81,7 +81,7 @@ enum {
 struct blkremap_ctx_opts {
 	uint32_t size; /**< sizeof this struct */
 	uint32_t flags; /**< bits BLKREMAP_CTX_* */
-	uint32_t workers; /**< threads for background work; 0: one; must be 0 with BLKREMAP_CTX_NO_THREADS */
+	uint32_t workers; /**< threads for background work, at most 64; 0: one; not heeded with NO_THREADS */
 	uint32_t log_level; /**< BLKREMAP_LOG_*, the most talkative level wanted; 0: errors and warnings */
 	uint64_t max_memory; /**< bound on tables and bounce buffers together, in bytes; 0: none */
 	/** Called with one line of text, from any thread.  May call nothing.  NULL: silence. */
@@ -98,7 +98,7 @@ struct blkremap_ctx_opts {
  * @param[in] opts     Options, or NULL for the defaults.  Copied.
  * @param[out] ret_ctx The new context; give it up by blkremap_ctx_free().
  * @return 0, or a negative errno.
- * @retval -EINVAL  An unknown flag or level, or workers in a context without threads.
+ * @retval -EINVAL  An unknown flag or level, or more than 64 workers.
  * @retval -EMFILE  No descriptor is left in this process (-ENFILE: in the system).
  * @retval -EAGAIN  A worker thread could not be made.
  * @par Thread safety

@@ -132,7 +132,7 @@ BLKREMAP_API int blkremap_mem_open(struct blkremap_ctx *ctx, uint64_t bytes, con
 struct blkremap_segment {
 	struct blkremap_dev *dev; /**< borrowed for the call; the linear device takes its own reference */
 	uint64_t offset; /**< where the piece begins */
-	uint64_t bytes; /**< how long it is */
+	uint64_t bytes; /**< how long it is; 0: to the end of its device */
 };
 
 /**
@@ -147,7 +147,7 @@ struct blkremap_segment {
  * @param[in] opts      Options, or NULL.
  * @param[out] ret_dev  The handle; give it up by blkremap_dev_close().
  * @return 0, or a negative errno.
- * @retval -EINVAL  A piece is empty, not aligned to its device's logical block, or ends beyond its device.
+ * @retval -EINVAL  A piece is empty, not aligned to its device's logical block, or ends beyond it; too many pieces.
  * @retval -EBUSY   Another target has claimed one of the devices.
  * @par Thread safety
  * Any thread, but no callback.

@@ -238,8 +238,8 @@ BLKREMAP_API int blkremap_reap(struct blkremap_queue *q, struct blkremap_complet
  * @param off       Where, a multiple of the logical block.
  * @param flags     BLKREMAP_BACKGROUND or 0.
  * @return 0: all of it was read; or a negative errno.
- * @retval -EINVAL   Not aligned, or beyond the end.
- * @retval -EIO      A device failed, or a snapshot is invalid.
+ * @retval -EINVAL   Not aligned to the logical block.
+ * @retval -EIO      Beyond the end, a device failed, or a snapshot is invalid.
  * @retval -ENODATA  A part was released.
  * @retval -EDEADLK  Called from a callback.
  * @par Thread safety
@@ -259,10 +259,10 @@ BLKREMAP_API int blkremap_pread(struct blkremap_dev *dev, void *buf, size_t len,
  * @param off      Where, a multiple of the logical block.
  * @param flags    Bits BLKREMAP_FUA, BLKREMAP_UNSTABLE, BLKREMAP_BACKGROUND.
  * @return 0: all of it was written; or a negative errno.
- * @retval -EINVAL   Not aligned, or beyond the end.
+ * @retval -EINVAL   Not aligned to the logical block.
  * @retval -EROFS    Open for reading only.
  * @retval -EBUSY    A target has claimed the device: only it may write.
- * @retval -ENOSPC   No room is left in a store that refuses writes when full.
+ * @retval -ENOSPC   Beyond the end, or no room is left in a store that refuses writes when full.
  * @retval -EIO      A device failed, a snapshot is invalid, or the device accepts no more writes.
  * @retval -EDEADLK  Called from a callback.
  * @par Thread safety
@@ -374,9 +374,9 @@ enum {
  * @param flags       BLKREMAP_MAP_TOP_ONLY or 0.
  * @param[out] out    Filled with the extents.
  * @param max         Room in @p out, at least 1.
- * @param[out] ret_n  How many were filled; 0: the range begins at or beyond the end.
+ * @param[out] ret_n  How many were filled; 0: the range is empty.
  * @return 0, or a negative errno.
- * @retval -EINVAL  No room, or an unknown flag.
+ * @retval -EINVAL  No room, an unknown flag, or the range reaches beyond the end.
  * @par Thread safety
  * Any thread, but no callback.
  * @since 0.1
@@ -397,9 +397,9 @@ BLKREMAP_API int blkremap_map(struct blkremap_dev *dev, uint64_t off, uint64_t l
  * @param[out] out    Filled with the extents, in order, joined, clipped to the range: those that differ with
  *                    BLKREMAP_EXT_CHANGED, the others without.
  * @param max         Room in @p out, at least 1.
- * @param[out] ret_n  How many were filled; 0: the range begins at or beyond the end.
+ * @param[out] ret_n  How many were filled; 0: the range is empty.
  * @return 0, or a negative errno.
- * @retval -EINVAL           The two have no common origin.
+ * @retval -EINVAL           The two have no common origin, or the range reaches beyond the end.
  * @retval -ENOTRECOVERABLE  One of them is invalid.
  * @par Thread safety
  * Any thread, but no callback.

@@ -99,8 +99,9 @@ struct blkremap_job_status {
  * @param[in] opts      Options, or NULL.
  * @param[out] ret_job  The job's handle; give it up by blkremap_job_free().
  * @return 0, or a negative errno.
- * @retval -EALREADY         A job of this kind runs on the device.
- * @retval -EOPNOTSUPP       The device cannot do it; a merge: the snapshot is transient, or longer than its base.
+ * @retval -EALREADY         The snapshot is being merged already.
+ * @retval -EOPNOTSUPP       There is no such kind, or the device cannot do it; a merge: the snapshot is transient, or
+ *                           longer than its base.
  * @retval -EIO              An earlier merge could not write its metadata: close all and open again, then go on.
  * @retval -EROFS            The device, or the origin of a merge, is open for reading only.
  * @retval -ENOTRECOVERABLE  The snapshot is invalid.
@@ -145,11 +146,12 @@ BLKREMAP_API int blkremap_job_status(struct blkremap_job *job, struct blkremap_j
 /**
  * Change the speed and the patience of a running job.
  *
- * Heeds bytes_per_s and iops; the rest must be 0.  Touches no data and does not block.
+ * Heeds bytes_per_s and iops, nothing else.  Touches no data and does not block.
  *
  * @param[in] job   The job.
  * @param[in] opts  The new limits.
  * @return 0, or a negative errno.
+ * @retval -EOPNOTSUPP  Only a merge has limits.
  * @par Thread safety
  * Any thread.
  * @since 0.1
@@ -159,11 +161,11 @@ BLKREMAP_API int blkremap_job_set(struct blkremap_job *job, const struct blkrema
 /**
  * Ask a job to pause.
  *
- * It begins nothing new; what it has begun it ends.  Returns at once.
+ * It begins nothing new; what it has begun it ends.  Without effect on one that has ended.  Returns at once.
  *
  * @param[in] job  The job.
  * @return 0, or a negative errno.
- * @retval -ESRCH  It has ended.
+ * @retval -EOPNOTSUPP  Only a merge can pause.
  * @par Thread safety
  * Any thread.
  * @since 0.1
@@ -173,11 +175,11 @@ BLKREMAP_API int blkremap_job_pause(struct blkremap_job *job);
 /**
  * Let a paused job go on.
  *
- * Returns at once.
+ * Without effect on one that is not paused, or has ended.  Returns at once.
  *
  * @param[in] job  The job.
  * @return 0, or a negative errno.
- * @retval -ESRCH  It has ended.
+ * @retval -EOPNOTSUPP  Only a merge can pause.
  * @par Thread safety
  * Any thread.
  * @since 0.1

@@ -80,8 +80,7 @@ struct blkremap_snapshot_opts {
  * @param[in] opts   Options, or NULL.  BLKREMAP_FORCE: overwrite whatever is there.
  * @return 0, or a negative errno.
  * @retval -EEXIST  The store is not blank.
- * @retval -ENOSPC  The store is too small to hold anything.
- * @retval -EINVAL  A chunk size that is no power of two, or out of range.
+ * @retval -EINVAL  A chunk size that is no power of two, or out of range; or the store has fewer than three chunks.
  * @retval -EBUSY   A target has claimed the store.
  * @par Thread safety
  * Any thread, but no callback.

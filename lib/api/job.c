@@ -168,9 +168,27 @@ static int check_merge(struct br_snapshot *s)
 		return br_error(-EOPNOTSUPP, "%s is longer than its base, which could not take its tail", s->dev.name);
 	if (atomic_load(&s->merge_broken))
 		return br_error(-EIO, "%s: its metadata could not be written: open it again to go on", s->dev.name);
-	if (atomic_load(&s->merge_runs))
-		return br_error(-EALREADY, "%s is being merged", s->dev.name);
 	return 0;
+}
+
+/* From the start of a job on, not only once its merge is at work: two must not begin. */
+static int reserve_merge(struct br_snapshot *s)
+{
+	int r;
+
+	if (atomic_exchange(&s->merge_runs, true))
+		return br_error(-EALREADY, "%s is being merged", s->dev.name);
+	r = br_dev_claim(s->fam->base, &s->fam->dev);
+	if (r < 0)
+		atomic_store(&s->merge_runs, false);
+	return r;
+}
+
+/* The job of a merge that never came to work. */
+static void give_up_merge(struct blkremap_job *j, int error)
+{
+	atomic_store(&j->snaps[0]->merge_runs, false);
+	finish(j, error);
 }
 
 static void start_merge(struct blkremap_job *j)
@@ -189,7 +207,7 @@ static void start_merge(struct blkremap_job *j)
 	br_ctx_unlock(core);
 	r = br_merge_start(s, &cfg, &m);
 	if (r < 0) {
-		finish(j, r);
+		give_up_merge(j, r);
 		return;
 	}
 	atomic_store(&j->merge, m);
@@ -210,10 +228,12 @@ static void change_ended(struct br_change *c)
 	br_change_done(c);
 	if (r == 0 && j->kind == BLKREMAP_JOB_DROP)
 		r = br_snapshot_after_drop(j->snaps[0]);
-	if (r == 0 && j->kind == BLKREMAP_JOB_MERGE)
+	if (j->kind != BLKREMAP_JOB_MERGE)
+		finish(j, r);
+	else if (r == 0)
 		start_merge(j);
 	else
-		finish(j, r);
+		give_up_merge(j, r);
 }
 
 static void begin_change(struct br_task *task)
@@ -226,7 +246,9 @@ static void begin_change(struct br_task *task)
 	j->change.snaps = j->snaps;
 	arm(j);
 	r = br_change_begin(&j->change, service(j));
-	if (r < 0)
+	if (r < 0 && j->kind == BLKREMAP_JOB_MERGE)
+		give_up_merge(j, r);
+	else if (r < 0)
 		finish(j, r);
 }
 
@@ -234,7 +256,7 @@ static void begin_change(struct br_task *task)
 static int start_change(struct blkremap_job *j, enum br_change_kind kind)
 {
 	struct br_snapshot *s = br_dev_to_snapshot(j->dev);
-	int r = kind == BR_CHANGE_DROP ? br_snapshot_check_drop(s) : br_dev_claim(s->fam->base, &s->fam->dev);
+	int r = kind == BR_CHANGE_DROP ? br_snapshot_check_drop(s) : reserve_merge(s);
 
 	if (r < 0)
 		return r;
