@@ -589,6 +589,9 @@ static void unknown_requests_cannot_be_completed(void **state)
 	assert_int_equal(blkremap_user_set_bytes(backend, 2 * MIB), 0);
 	assert_int_equal(blkremap_dev_size(dev), 2 * MIB);
 	close_dev(dev);
+	assert_int_equal(blkremap_user_fetch(backend, &req, 1), 1);
+	assert_int_equal(req.op, BLKREMAP_CLOSE);
+	assert_int_equal(blkremap_user_complete(backend, req.id, 0), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -117,8 +117,8 @@ static int check(struct snapshot *s)
 
 int main(int argc, char **argv)
 {
+	static struct snapshot s;	/* given back by the end of the program */
 	struct br_snap_header h;
-	struct snapshot s;
 	int r;
 
 	if (argc != 3)
