@@ -152,6 +152,8 @@ static void a_flush_of_more_devices_than_legs_reaches_all(void **state)
 	for (unsigned i = 0; i < N; i++)
 		segments[i].dev = rig_memory(512);
 	assert_int_equal(br_linear_open(&rig, segments, N, NULL, false, &dev), 0);
+	assert_int_equal(dev->nr_lower, 2);	/* as many as are listed */
+	assert_ptr_equal(dev->lower[1], segments[1].dev);
 	rig_open(&s, dev);
 	assert_int_equal(br_sync_simple(&s, BR_FLUSH, 0, 0, 0), 0);
 	br_sync_close(&s);
@@ -178,8 +180,9 @@ static void segments_without_sense_are_refused(void **state)
 		{ { a, UINT64_MAX, 512 }, { a, 0, 0 } },
 		{ { a, 512, 4096 }, { coarse, 0, 4096 } },
 		{ { a, 0, 512 }, { coarse, 0, 4096 } },
+		{ { coarse, 0, 4096 }, { a, 0, 512 } },
 	};
-	for (unsigned i = 0; i < 5; i++)
+	for (unsigned i = 0; i < 6; i++)
 		assert_int_equal(br_linear_open(&rig, bad[i], 2, NULL, false, &dev), -EINVAL);
 	assert_int_equal(br_linear_open(&rig, bad[0], 0, NULL, false, &dev), -EINVAL);
 	assert_int_equal(br_linear_open(&elsewhere, bad[1], 1, NULL, false, &dev), -EINVAL);

@@ -89,19 +89,53 @@ static void extents_are_joined_and_clipped(void **state)
 	assert_int_equal(br_dev_put(dev), 0);
 }
 
+static void extents_fill_what_is_left_of_the_vectors(void **state)
+{
+	struct br_dev *dev = rig_memory(4 * BLOCK);
+	struct blkremap_extent e[3];
+	struct iovec iov = { e, sizeof(e) };
+	struct br_req req = { .op = BR_EXTENTS, .length = 4 * BLOCK, .iov = &iov, .iovcnt = 1,
+			      .iov_skip = sizeof(e[0]) };
+	struct br_sync s;
+
+	(void)state;
+	memset(e, 0xff, sizeof(e));
+	rig_open(&s, dev);
+	assert_int_equal(rig_write(&s, BLOCK, 512, 1), 0);	/* a hole, data, a hole */
+	assert_int_equal(br_sync_submit(&s, s.chan, &req), 2);
+	assert_true(e[0].offset == UINT64_MAX);
+	assert_int_equal(e[1].offset, 0);
+	assert_int_equal(e[2].offset, BLOCK);
+	br_sync_close(&s);
+	assert_int_equal(br_dev_put(dev), 0);
+}
+
 static void growing_again_after_shrinking_brings_zeroes(void **state)
 {
 	struct br_memory_opts o = { .bytes = 2 * BLOCK, .max_bytes = 4 * BLOCK };
 	struct br_dev *dev = NULL;
 	uint64_t bytes = 0;
 	struct br_sync s;
+	int with_two;
 
 	(void)state;
 	assert_int_equal(br_memory_open(&rig, &o, &dev), 0);
 	rig_open(&s, dev);
 	assert_int_equal(rig_write(&s, 0, 2 * BLOCK, 1), 0);
+	with_two = fake_allocs;
 	assert_int_equal(dev->ops->resize(dev, BLOCK + 512, &bytes), 0);
 	assert_int_equal(bytes, BLOCK + 512);
+	assert_int_equal(fake_allocs, with_two);
+	assert_int_equal(dev->ops->resize(dev, BLOCK, &bytes), 0);
+	assert_int_equal(dev->ops->resize(dev, BLOCK / 2, &bytes), 0);
+	assert_int_equal(fake_allocs, with_two);	/* partly cut off: kept */
+	assert_int_equal(dev->ops->resize(dev, 2 * BLOCK, &bytes), 0);
+	assert_int_equal(rig_write(&s, BLOCK, BLOCK, 1), 0);
+	with_two = fake_allocs;
+	assert_int_equal(dev->ops->resize(dev, BLOCK, &bytes), 0);
+	assert_int_equal(fake_allocs, with_two - 1);	/* wholly cut off: given back */
+	assert_int_equal(dev->ops->resize(dev, BLOCK + 512, &bytes), 0);
+	assert_int_equal(rig_write(&s, 0, BLOCK + 512, 1), 0);
 	assert_int_equal(br_sync_read(&s, rig_buf, 512, BLOCK + 512), -EIO);
 	assert_int_equal(dev->ops->resize(dev, 4 * BLOCK, &bytes), 0);
 	rig_assert_data(&s, 0, BLOCK + 512, 0, 1);
@@ -180,14 +214,14 @@ static void opening_without_memory_or_sense_keeps_nothing(void **state)
 {
 	static const struct br_memory_opts bad[] = {
 		{ .bytes = 0 }, { .bytes = 513 }, { .bytes = 512, .logical_block = 4096 },
-		{ .bytes = 4096, .logical_block = 1000 }, { .bytes = 1024, .max_bytes = 512 },
+		{ .bytes = 4096, .logical_block = 256 }, { .bytes = 4096, .logical_block = 1000 }, { .bytes = 1024, .max_bytes = 512 },
 		{ .bytes = UINT64_MAX & ~UINT64_C(511), .logical_block = 8192 },
 	};
 	struct br_memory_opts o = { .bytes = BLOCK, .name = "m" };
 	struct br_dev *dev = NULL, *again = NULL;
 
 	(void)state;
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < 7; i++)
 		assert_int_equal(br_memory_open(&rig, &bad[i], &dev), -EINVAL);
 	for (int nth = 0; nth < 2; nth++) {
 		fake_allocs_left = nth;
@@ -208,6 +242,7 @@ int main(void)
 		RIG_TEST(discarding_zeroes_and_gives_memory_back),
 		RIG_TEST(write_zeroes_keeps_memory_unless_it_may_unmap),
 		RIG_TEST(extents_are_joined_and_clipped),
+		RIG_TEST(extents_fill_what_is_left_of_the_vectors),
 		RIG_TEST(growing_again_after_shrinking_brings_zeroes),
 		RIG_TEST(a_read_only_one_refuses_writes),
 		RIG_TEST(no_memory_for_a_write_fails_that_write_only),

@@ -26,6 +26,8 @@ static struct br_dev *dev;
 static uint8_t medium[THREADS * REGION];
 static _Atomic int in_submit, overlaps, closes;
 static _Atomic unsigned wrong;
+static _Thread_local bool does_io;
+static bool must_not_block;	/* threads that do I/O must not be in submit */
 
 static void perform(const struct blkremap_backend_req *r)
 {
@@ -44,6 +46,8 @@ static void perform(const struct blkremap_backend_req *r)
 
 static int32_t enter_submit(void)
 {
+	if (does_io && must_not_block)
+		atomic_fetch_add(&wrong, 1);
 	if (atomic_fetch_add(&in_submit, 1))
 		atomic_fetch_add(&overlaps, 1);
 	return 0;
@@ -144,6 +148,7 @@ static void *io_thread(void *arg)
 	static _Thread_local uint8_t out[3 * 4096], in[3 * 4096];
 	struct br_sync s = { .chan = NULL };
 
+	does_io = true;
 	if (br_sync_open(&s, &ctx, dev) < 0) {
 		atomic_fetch_add(&wrong, 1);
 		return NULL;
@@ -174,6 +179,7 @@ static void exercise(const struct blkremap_dev_ops *ops, uint32_t flags, uint32_
 	atomic_store(&overlaps, 0);
 	atomic_store(&closes, 0);
 	line.stop = false;
+	must_not_block = flags & BLKREMAP_BACKEND_BLOCKING;
 	assert_int_equal(br_ctx_init(&ctx, &br_env_posix, false), 0);
 	assert_int_equal(br_user_open(&ctx, ops, NULL, &info, &user, &dev), 0);
 	if (helped)
