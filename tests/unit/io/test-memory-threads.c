@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One memory device, several queues in several threads: nothing is torn within a block, nothing is used that was freed. */
+/* One memory device, queues in several threads: nothing is torn within a block, nothing is used that was freed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

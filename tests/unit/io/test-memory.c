@@ -214,7 +214,8 @@ static void opening_without_memory_or_sense_keeps_nothing(void **state)
 {
 	static const struct br_memory_opts bad[] = {
 		{ .bytes = 0 }, { .bytes = 513 }, { .bytes = 512, .logical_block = 4096 },
-		{ .bytes = 4096, .logical_block = 256 }, { .bytes = 4096, .logical_block = 1000 }, { .bytes = 1024, .max_bytes = 512 },
+		{ .bytes = 4096, .logical_block = 256 }, { .bytes = 4096, .logical_block = 1000 },
+		{ .bytes = 1024, .max_bytes = 512 },
 		{ .bytes = UINT64_MAX & ~UINT64_C(511), .logical_block = 8192 },
 	};
 	struct br_memory_opts o = { .bytes = BLOCK, .name = "m" };
