@@ -54,18 +54,38 @@ int br_snap_store_probe(struct br_sync *io, struct br_dev *dev, struct br_snap_h
 	return r;
 }
 
+enum { AHEAD = 32 };
+
+/* Entries are announced some time before they are handed over, so that the memory they will need is on its way. */
 struct load {
 	struct br_snap_loader *loader;
-	int (*fn)(void *arg, struct br_snap_entry e);
-	void *arg;
+	const struct br_snap_reader *reader;
+	struct br_snap_entry ring[AHEAD];
+	uint64_t in, out;		/* numbers of entries announced and handed over */
 };
+
+static int hand_over(struct load *l)
+{
+	struct br_snap_entry e = l->ring[l->out % AHEAD];
+	int r = l->reader->take(l->reader->arg, e);
+
+	if (r == -EEXIST)
+		r = br_snap_loader_old_twice(l->loader, e, l->out);
+	l->out++;
+	return r;
+}
 
 static int loaded_entry(void *arg, struct br_snap_entry e, uint64_t index)
 {
 	struct load *l = arg;
-	int r = l->fn(l->arg, e);
+	int r = 0;
 
-	return r == -EEXIST ? br_snap_loader_old_twice(l->loader, e, index) : r;
+	(void)index;
+	if (l->in - l->out == AHEAD)
+		r = hand_over(l);
+	l->reader->announce(l->reader->arg, e);
+	l->ring[l->in++ % AHEAD] = e;
+	return r;
 }
 
 /* The page that the next entry goes to, without what lies behind the last one. */
@@ -93,6 +113,8 @@ static int load_areas(struct br_snap_store *s, struct br_sync *io, uint8_t *area
 			return br_error(r, "%s: cannot read the area at offset %" PRIu64, s->dev->name, at);
 		r = br_snap_loader_area(l->loader, area, loaded_entry, l);
 	} while (r == 1);
+	while (r == 0 && l->out < l->in)
+		r = hand_over(l);
 	if (r < 0)
 		return r;
 	br_snap_loader_result(l->loader, &end);
@@ -101,10 +123,10 @@ static int load_areas(struct br_snap_store *s, struct br_sync *io, uint8_t *area
 }
 
 int br_snap_store_load(struct br_snap_store *s, struct br_sync *io, uint64_t origin_chunks,
-		       int (*fn)(void *arg, struct br_snap_entry e), void *arg)
+		       const struct br_snap_reader *reader)
 {
 	const struct blkremap_env *env = s->ctx->env;
-	struct load l = { .fn = fn, .arg = arg };
+	struct load l = { .reader = reader };
 	uint8_t *area;
 	int r;
 

@@ -107,12 +107,19 @@ void br_snap_store_done(struct br_snap_store *s);
 
 /* Read the header: 0, -ENODATA blank, -EBADMSG, -EOVERFLOW, I/O errors.  Blocks. */
 int br_snap_store_probe(struct br_sync *io, struct br_dev *dev, struct br_snap_header *ret);
+/* Who takes what is loaded: each entry is announced, and some entries later handed over to be kept. */
+struct br_snap_reader {
+	void (*announce)(void *arg, struct br_snap_entry e);
+	int (*take)(void *arg, struct br_snap_entry e);	/* 0, or -errno; -EEXIST: the old chunk came before */
+	void *arg;
+};
+
 /*
- * Read and validate all exceptions; @fn is called for each.  Blocks.  Writes nothing.
+ * Read and validate all exceptions, and hand them to @reader in order.  Blocks.  Writes nothing.
  * -EBADMSG: damaged, with the offset in the sentence.
  */
 int br_snap_store_load(struct br_snap_store *s, struct br_sync *io, uint64_t origin_chunks,
-		       int (*fn)(void *arg, struct br_snap_entry e), void *arg);	/* -EEXIST: the old chunk came before */
+		       const struct br_snap_reader *reader);
 
 /* An op that formats: wipe header and first area, flush, header with FUA.  A crash leaves a blank store or an empty one. */
 void br_snap_store_format(struct br_snap_store *s, struct br_chan *chan, struct br_op *op);

@@ -210,6 +210,13 @@ int br_snapshot_new(struct br_dev *over, struct br_dev *store, const struct br_s
 
 /* ---- load --------------------------------------------------------------------------------------------------------------- */
 
+static void expect_exception(void *arg, struct br_snap_entry e)
+{
+	struct br_snapshot *s = arg;
+
+	br_extable_prefetch(s->table, e.old_chunk);
+}
+
 static int add_exception(void *arg, struct br_snap_entry e)
 {
 	struct br_snapshot *s = arg;
@@ -220,6 +227,7 @@ static int add_exception(void *arg, struct br_snap_entry e)
 
 static int load(struct br_snapshot *s, struct br_sync *io)
 {
+	struct br_snap_reader reader = { expect_exception, add_exception, s };
 	struct br_snap_header h;
 	int r = br_snap_store_probe(io, s->store_dev, &h);
 
@@ -230,8 +238,7 @@ static int load(struct br_snapshot *s, struct br_sync *io)
 	if ((uint64_t)h.chunk_sectors * 512 != s->cfg.chunk_bytes)
 		return br_error(-EINVAL, "%s: the store has chunks of %u sectors, not %" PRIu64 " bytes",
 				s->store_dev->name, h.chunk_sectors, s->cfg.chunk_bytes);
-	return br_snap_store_load(&s->store, io, br_div_up(atomic_load(&s->dev.bytes), s->cfg.chunk_bytes), add_exception,
-				  s);
+	return br_snap_store_load(&s->store, io, br_div_up(atomic_load(&s->dev.bytes), s->cfg.chunk_bytes), &reader);
 }
 
 int br_snapshot_load(struct br_snapshot *s)
