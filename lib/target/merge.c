@@ -56,6 +56,7 @@ struct br_merge {
 	/* under ctx->lock */
 	bool paused, parked;
 	_Atomic uint64_t done_bytes, total_bytes;
+	_Atomic uint64_t bytes_per_s;	/* 0: no limit */
 };
 
 enum { S_CONTROL, S_OPEN, S_PAUSE, S_LAST, S_ADMIT, S_TURN, S_GUARD, S_LOCK, S_COPY, S_FLUSH, S_REMOVE, S_BROKEN, S_FORGET,
@@ -118,12 +119,22 @@ static int step_last(struct br_op *op)
 	return br_op_await(op, S_ADMIT);
 }
 
+/* A round is admitted whole, so under a rate it is small: what may be copied in a tenth of a second. */
+static uint64_t round_entries(struct br_merge *m)
+{
+	uint64_t rate = atomic_load(&m->bytes_per_s), bytes = ROUND_BYTES;
+
+	if (rate)
+		bytes = BR_MIN(bytes, rate / 10);
+	return BR_MIN(BR_MAX(bytes / m->snap->cfg.chunk_bytes, UINT64_C(1)), (uint64_t)ROUND_ENTRIES);
+}
+
 static int step_admit(struct br_op *op)
 {
 	struct br_merge *m = to_merge(op);
-	uint64_t chunk = m->snap->cfg.chunk_bytes, most = BR_MAX(ROUND_BYTES / chunk, UINT64_C(1));
+	uint64_t chunk = m->snap->cfg.chunk_bytes;
 
-	m->n = br_snap_store_tail(&m->snap->store, BR_MIN(most, (uint64_t)ROUND_ENTRIES), m->entries);
+	m->n = br_snap_store_tail(&m->snap->store, round_entries(m), m->entries);
 	if (!m->n)
 		return S_CLOSE;
 	m->bytes = m->n * chunk;
@@ -357,6 +368,7 @@ int br_merge_start(struct br_snapshot *s, const struct br_merge_cfg *cfg, struct
 	m->snap = s;
 	m->cfg = *cfg;
 	m->paused = cfg->paused;
+	atomic_store(&m->bytes_per_s, cfg->bytes_per_s);
 	atomic_store(&m->total_bytes, br_snap_store_usage(&s->store).exceptions * s->cfg.chunk_bytes);
 	br_throttle_init(&m->throttle, ctx, &ctx->service, &limits);
 	m->begin.run = begin;
@@ -370,6 +382,7 @@ void br_merge_set_rate(struct br_merge *m, uint64_t bytes_per_s, uint64_t iops)
 {
 	struct br_throttle_limits limits = { .bytes_per_s = bytes_per_s, .iops = iops };
 
+	atomic_store(&m->bytes_per_s, bytes_per_s);
 	br_throttle_set(&m->throttle, &limits);
 }
 
