@@ -340,6 +340,14 @@ static void the_unused_end_of_a_large_area_is_looked_at_to_its_last_entry(void *
 	assert_int_equal(v.nr_findings[BR_SNAP_UNCLEAN], 1);
 	assert_int_equal(t.worst.offset, BIG + BIG / 2);
 	assert_int_equal(v.unknown, 0);
+	assert_non_null(strstr(br_error_text(), "2 entries lie behind"));
+	/* The end itself in another piece than the first. */
+	disk_done(&d);
+	disk_setup_big(&d, 50000, BIG_PIECE_E + 100);
+	br_snap_entry_put(d.bytes + BIG, BIG_E - 1, (struct br_snap_entry){ 1, 2 });
+	t = (struct told){ .nr = 0 };
+	assert_int_equal(check(&d, NULL, &t, &v), 0);
+	assert_int_equal(t.worst.offset, BIG + (BIG_PIECE_E + 100) * 16);
 	disk_done(&d);
 }
 

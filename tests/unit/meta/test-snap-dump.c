@@ -384,6 +384,8 @@ static void without_a_write_function_nothing_is_written(void **state)
 	d.io.write = NULL;
 	assert_int_equal(restore(&d, HEAD "map 0 2 32\nend 32\n", &count), 0);
 	assert_int_equal(count, 32);
+	d.io.bytes = UINT64_C(4) << 30;
+	assert_int_equal(restore(&d, "snapshot-store 1\nchunk-bytes 1073741824\nvalid yes\nend 0\n", &count), 0);
 	assert_int_equal(d.writes + d.flushes, 0);
 	disk_done(&d);
 }

@@ -229,6 +229,11 @@ static void large_chunks_are_copied_whole_and_read_once(void **state)
 		assert_memory_equal(new.bytes + (2 + i) * BIG, d.bytes + (7 - i) * BIG, BIG);
 	/* The header's sector, the area's four pieces, the data's twelve. */
 	assert_int_equal(d.reads, 1 + 4 + 12);
+	/* A deep look finds a bad sector in a chunk's last piece, too. */
+	d.bad_from = 7 * (uint64_t)BIG - 512;
+	d.bad_to = 7 * (uint64_t)BIG;
+	assert_int_equal(br_snap_repair(&env, &d.io, &opts, NULL, &nobody, &done), 0);
+	assert_int_equal(done.kept, 2);
 	disk_done(&new);
 	disk_done(&d);
 }
