@@ -125,7 +125,7 @@ int br_extable_lookup(const struct br_extable *t, uint64_t old_chunk, uint64_t *
 {
 	const struct br_extree *tree = &t->trees[0];
 	struct br_exhash h = br_extree_hash(tree, BR_EXHASH_NEAR_BITS, old_chunk / BR_EX_BLOCK);
-	uint64_t new_chunk;
+	uint64_t new_chunk = 0;
 	int state;
 
 	if (br_unlikely(old_chunk >= BR_EX_NEAR_END))
