@@ -4,8 +4,8 @@
  *
  *	bench-snapshot [--direct] [--rounds N] [--mib N] [--json] DIR
  *
- * Both sides run in this one process, on files of DIR, in turns (raw, ours, raw, ours ...); printed is the median of the
- * ratios of neighbouring turns.  The raw side is a bare libaio loop with the same depth, batches and addresses.
+ * Both sides run in this one process, on files of DIR, in turns (raw, ours, raw, ours ...); printed is the median of
+ * the ratios of neighbouring turns.  The raw side is a bare libaio loop with the same depth, batches and addresses.
  *
  *	read-unmapped	4 KiB random reads that go to the base
  *	read-mapped	... of chunks that lie in the store; raw: of the store's file
@@ -72,7 +72,7 @@ static uint64_t some_block(void)
 	return chance() % (cfg.bytes / BLOCK) * BLOCK;
 }
 
-/* ---- files -------------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* Written all through, so that no side pays for blocks that are not there yet. */
 static void make_file(const char *path, uint64_t bytes)
@@ -102,7 +102,7 @@ static int open_raw(const char *path)
 	return fd;
 }
 
-/* ---- the raw side ------------------------------------------------------------------------------------------------------- */
+/* ---- the raw side ------------------------------------------------------------------------------------------------ */
 
 static double raw_ops(int fd, bool write, int depth, int total)
 {
@@ -173,7 +173,7 @@ static double raw_copy_out(int base, int store, int total)
 	return total / t;
 }
 
-/* ---- our side ----------------------------------------------------------------------------------------------------------- */
+/* ---- our side ---------------------------------------------------------------------------------------------------- */
 
 static struct blkremap_ctx *ctx;
 
@@ -206,7 +206,8 @@ static double our_ops(struct blkremap_dev *dev, bool write, int depth, int total
 	t = now();
 	while (got < total) {
 		for (int i = 0; i < n; i++)
-			io[i] = (struct blkremap_io){ .op = write ? BLKREMAP_WRITE : BLKREMAP_READ, .offset = some_block(),
+			io[i] = (struct blkremap_io){ .op = write ? BLKREMAP_WRITE : BLKREMAP_READ,
+						      .offset = some_block(),
 						      .length = BLOCK, .iov = &iov[slots[i]], .iovcnt = 1,
 						      .user_data = (uint64_t)slots[i] };
 		if (sent < total && blkremap_submit_io(q, io, (uint32_t)n) != n)
@@ -227,7 +228,7 @@ static double our_ops(struct blkremap_dev *dev, bool write, int depth, int total
 	return total / t;
 }
 
-/* ---- medians ------------------------------------------------------------------------------------------------------------ */
+/* ---- medians ----------------------------------------------------------------------------------------------------- */
 
 struct result {
 	double raw[MAX_ROUNDS], ours[MAX_ROUNDS], ratio[MAX_ROUNDS];
@@ -259,15 +260,16 @@ static void print(const char *name, int depth, struct result *r, double goal)
 	double raw = median(r->raw, r->n), ours = median(r->ours, r->n), ratio = median(r->ratio, r->n);
 
 	if (cfg.json)
-		printf("{\"what\":\"%s\",\"depth\":%d,\"raw_iops\":%.0f,\"iops\":%.0f,\"ratio\":%.3f,\"goal\":%.2f}\n", name,
-		       depth, raw, ours, ratio, goal);
+		printf("{\"what\":\"%s\",\"depth\":%d,\"raw_iops\":%.0f,\"iops\":%.0f,\"ratio\":%.3f,\"goal\":%.2f}\n",
+		       name, depth, raw, ours, ratio, goal);
 	else
-		printf("%-14s depth %2d   raw %8.0f/s   ours %8.0f/s   ratio %.3f  [%.3f %.3f]   goal %.2f %s\n", name, depth,
+		printf("%-14s depth %2d   raw %8.0f/s   ours %8.0f/s   ratio %.3f  [%.3f %.3f]   goal %.2f %s\n", name,
+		       depth,
 		       raw, ours, ratio, r->ratio[0], r->ratio[r->n - 1], goal, ratio >= goal ? "reached" : "missed");
 	fflush(stdout);
 }
 
-/* ---- what is measured --------------------------------------------------------------------------------------------------- */
+/* ---- what is measured -------------------------------------------------------------------------------------------- */
 
 static struct blkremap_dev *make_snapshot(struct blkremap_dev *over, struct blkremap_dev *store)
 {
@@ -368,7 +370,7 @@ static void bench_copy_out(void)
 	print("fan-out", 1, &four, 0.45);
 }
 
-/* ---- main --------------------------------------------------------------------------------------------------------------- */
+/* ---- main -------------------------------------------------------------------------------------------------------- */
 
 static void usage(void)
 {

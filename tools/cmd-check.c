@@ -116,7 +116,8 @@ static int check_end(struct ctl_findings *f, const char *operand, int worst, uin
 		return CTL_CORRUPT;
 	}
 	if (unreadable)
-		return ctl_fail_text(operand, 0, "the metadata is good, but %s cannot be read", ctl_human(unreadable).s);
+		return ctl_fail_text(operand, 0, "the metadata is good, but %s cannot be read",
+				     ctl_human(unreadable).s);
 	if (worst == CTL_UNCLEAN)
 		return CTL_NO;
 	if (!f->print_json)

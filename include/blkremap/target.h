@@ -180,8 +180,8 @@ BLKREMAP_API int blkremap_snapshot_drop(struct blkremap_dev *snapshot);
  * Forget all that was written to a snapshot of a base that nobody writes.
  *
  * Takes the same time however much was written.  Requests in flight finish before.  After 0 the store is durably empty,
- * and a snapshot that was invalid or full is as good as new.  After a failure in the middle it is invalid; the call may be
- * repeated.  A crash in the middle leaves the store blank, or still what it was.  Blocks.
+ * and a snapshot that was invalid or full is as good as new.  After a failure in the middle it is invalid; the call may
+ * be repeated.  A crash in the middle leaves the store blank, or still what it was.  Blocks.
  *
  * @param[in] snapshot  The snapshot.
  * @return 0, or a negative errno.

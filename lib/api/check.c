@@ -10,7 +10,7 @@
 #include "meta/snap-repair.h"
 #include "meta/snap-restore.h"
 
-/* ---- a store to look at ------------------------------------------------------------------------------------------------- */
+/* ---- a store to look at ------------------------------------------------------------------------------------------ */
 
 struct store {
 	struct blkremap_dev *dev;
@@ -88,7 +88,7 @@ static int open_store(struct blkremap_ctx *ctx, const char *spec, uint32_t flags
 	return 0;
 }
 
-/* ---- check -------------------------------------------------------------------------------------------------------------- */
+/* ---- check ------------------------------------------------------------------------------------------------------- */
 
 struct report {
 	blkremap_finding_fn fn;
@@ -108,8 +108,8 @@ static int tell(struct report *rep, struct blkremap_finding f)
 static int tell_finding(void *arg, const struct br_snap_finding *f)
 {
 	return tell(arg, (struct blkremap_finding){ .severity = f->severity, .offset = f->offset, .length = f->length,
-						    .code = f->severity == BR_SNAP_CORRUPT ? BLKREMAP_CODE_META_DAMAGED : 0,
-						    .text = f->text });
+						    .code = f->severity == BR_SNAP_CORRUPT ?
+						    BLKREMAP_CODE_META_DAMAGED : 0, .text = f->text });
 }
 
 static int result(const struct report *rep, int r)
@@ -137,7 +137,7 @@ int blkremap_check(struct blkremap_ctx *ctx, const char *spec, uint32_t flags, b
 	return result(&rep, r);
 }
 
-/* ---- repair ------------------------------------------------------------------------------------------------------------- */
+/* ---- repair ------------------------------------------------------------------------------------------------------ */
 
 static int is_blank(struct store *s)
 {
@@ -248,7 +248,7 @@ int blkremap_repair(struct blkremap_ctx *ctx, const char *spec, const char *out_
 	return r ? r : rep.worst;
 }
 
-/* ---- dump and restore --------------------------------------------------------------------------------------------------- */
+/* ---- dump and restore -------------------------------------------------------------------------------------------- */
 
 struct output {
 	blkremap_write_fn fn;
@@ -344,8 +344,8 @@ static int restore(struct blkremap_ctx *ctx, struct store *s, struct lines *l)
 	return r;
 }
 
-int blkremap_restore(struct blkremap_ctx *ctx, const char *spec, const char *format, uint32_t flags, blkremap_read_fn fn,
-		     void *opaque)
+int blkremap_restore(struct blkremap_ctx *ctx, const char *spec, const char *format, uint32_t flags,
+		     blkremap_read_fn fn, void *opaque)
 {
 	struct lines l = { .fn = fn, .opaque = opaque };
 	struct store s;

@@ -15,7 +15,7 @@
 
 enum { KNOWN_FLAGS = BLKREMAP_CTX_NO_THREADS, DEFAULT_BUDGET = 64 };
 
-/* ---- options ------------------------------------------------------------------------------------------------------------ */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 int br_opts_read(void *ours, size_t our_size, const void *opts)
 {
@@ -47,7 +47,7 @@ int br_result_write(void *theirs, const void *ours, size_t our_size)
 	return 0;
 }
 
-/* ---- new and free ------------------------------------------------------------------------------------------------------- */
+/* ---- new and free ------------------------------------------------------------------------------------------------ */
 
 static int start_workers(struct blkremap_ctx *ctx, uint32_t n)
 {
@@ -131,7 +131,7 @@ int blkremap_ctx_free(struct blkremap_ctx *ctx)
 	return 0;
 }
 
-/* ---- events ------------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static struct blkremap_ctx *to_ctx(struct br_ctx *core)
 {
@@ -224,7 +224,7 @@ int blkremap_event_next(struct blkremap_ctx *ctx, struct blkremap_event *event)
 	return br_result_write(event, &e, sizeof(e)) < 0 ? -EINVAL : 1;
 }
 
-/* ---- the descriptor, and driving without threads ------------------------------------------------------------------------ */
+/* ---- the descriptor, and driving without threads ----------------------------------------------------------------- */
 
 static int watch(int ep, int fd)
 {

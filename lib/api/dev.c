@@ -14,7 +14,7 @@
 enum { MAX_SEGMENTS = 256 };
 enum { OPEN_FLAGS = BLKREMAP_RDONLY | BLKREMAP_DIRECT | BLKREMAP_CREATE | BLKREMAP_NOLOCK | BLKREMAP_SUSPENDED };
 
-/* ---- handles ------------------------------------------------------------------------------------------------------------ */
+/* ---- handles ----------------------------------------------------------------------------------------------------- */
 
 int br_handle_new(struct blkremap_ctx *ctx, struct br_dev *dev, bool rdonly, struct blkremap_dev **ret_dev)
 {
@@ -92,7 +92,8 @@ int blkremap_file_open(struct blkremap_ctx *ctx, const char *path, const struct 
 	return open_file(ctx, path, -1, opts, ret_dev);
 }
 
-int blkremap_fd_open(struct blkremap_ctx *ctx, int fd, const struct blkremap_open_opts *opts, struct blkremap_dev **ret_dev)
+int blkremap_fd_open(struct blkremap_ctx *ctx, int fd, const struct blkremap_open_opts *opts,
+		     struct blkremap_dev **ret_dev)
 {
 	if (fd < 0)
 		return br_error(-EBADF, "open: %d is no descriptor", fd);
@@ -223,7 +224,7 @@ int blkremap_dev_close(struct blkremap_dev *dev)
 	return first;
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------------------------ */
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 uint64_t blkremap_dev_size(struct blkremap_dev *dev)
 {
@@ -316,7 +317,7 @@ int blkremap_dev_info(struct blkremap_dev *dev, struct blkremap_dev_info *info)
 	return br_result_write(info, &i, sizeof(i));
 }
 
-/* ---- counters ----------------------------------------------------------------------------------------------------------- */
+/* ---- counters ---------------------------------------------------------------------------------------------------- */
 
 static void sum_counts(struct br_dev *d, uint64_t sums[BR_COUNTS])
 {
@@ -352,9 +353,9 @@ int blkremap_status(struct blkremap_dev *dev, struct blkremap_status *status)
 
 int blkremap_counter(struct blkremap_dev *dev, uint32_t index, const char **ret_name, uint64_t *ret_value)
 {
-	static const char *const names[] = { "reads", "read_bytes", "writes", "write_bytes", "flushes", "discards", "errors",
-					     "store_used_bytes", "store_meta_bytes", "store_total_bytes", "copied_bytes",
-					     "commits" };
+	static const char *const names[] = { "reads", "read_bytes", "writes", "write_bytes", "flushes", "discards",
+					     "errors", "store_used_bytes", "store_meta_bytes", "store_total_bytes",
+					     "copied_bytes", "commits" };
 	struct blkremap_status s = { .size = sizeof(s) };
 	int r;
 

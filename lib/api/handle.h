@@ -61,7 +61,8 @@ static inline struct br_ctx *br_core(struct blkremap_ctx *ctx)
 }
 
 /*
- * Read an options struct of the caller's version: copies what both know, refuses what only he knows.  @opts NULL: zeroes.
+ * Read an options struct of the caller's version: copies what both know, refuses what only he knows.  @opts NULL:
+ * zeroes.
  * -EINVAL: impossible size; -E2BIG: non-zero bytes that this library does not know.
  */
 int br_opts_read(void *ours, size_t our_size, const void *opts);
@@ -94,8 +95,8 @@ extern const struct br_op_class br_gate_class;
 int br_dev_resize(struct br_dev *d, uint64_t bytes);	/* 0: look again; raises RESIZED */
 
 /*
- * open.c: only the device that holds the metadata of what @spec names, and the size of what the metadata is about (0: not
- * known).  A spec that is no snapshot is taken for the store itself.
+ * open.c: only the device that holds the metadata of what @spec names, and the size of what the metadata is about (0:
+ * not known).  A spec that is no snapshot is taken for the store itself.
  */
 int br_open_store(struct blkremap_ctx *ctx, const char *spec, uint32_t flags, struct blkremap_dev **ret,
 		  uint64_t *ret_origin_bytes);

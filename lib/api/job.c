@@ -14,7 +14,7 @@
 
 enum { JOB_FLAGS = BLKREMAP_JOB_SHRINK | BLKREMAP_JOB_PAUSED };
 
-/* ---- life --------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static struct br_queue *service(struct blkremap_job *j)
 {
@@ -149,7 +149,7 @@ static struct blkremap_job *of_begin(struct br_task *task)
 	return br_container_of(task, struct blkremap_job, begin);
 }
 
-/* ---- merge -------------------------------------------------------------------------------------------------------------- */
+/* ---- merge ------------------------------------------------------------------------------------------------------- */
 
 static void merge_ended(void *arg, int error)
 {
@@ -218,7 +218,7 @@ static void start_merge(struct blkremap_job *j)
 		br_merge_cancel(m);
 }
 
-/* ---- drop and take ------------------------------------------------------------------------------------------------------ */
+/* ---- drop and take ----------------------------------------------------------------------------------------------- */
 
 static void change_ended(struct br_change *c)
 {
@@ -290,7 +290,7 @@ int br_job_take(struct blkremap_ctx *ctx, struct blkremap_take *items, struct br
 	return 0;
 }
 
-/* ---- suspend, resume, commit, resize ------------------------------------------------------------------------------------ */
+/* ---- suspend, resume, commit, resize ----------------------------------------------------------------------------- */
 
 static void gate_ended(struct br_gate *g, int error)
 {
@@ -398,7 +398,7 @@ static int check_resize(struct blkremap_job *j)
 	return 0;
 }
 
-/* ---- the calls ---------------------------------------------------------------------------------------------------------- */
+/* ---- the calls --------------------------------------------------------------------------------------------------- */
 
 static int start(struct blkremap_job *j)
 {
@@ -626,7 +626,7 @@ void blkremap_job_free(struct blkremap_job *job)
 		release(job);
 }
 
-/* ---- when the device closes --------------------------------------------------------------------------------------------- */
+/* ---- when the device closes -------------------------------------------------------------------------------------- */
 
 static bool none_runs(void *arg)
 {

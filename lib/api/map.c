@@ -34,7 +34,7 @@ static bool add(struct extents *e, struct blkremap_extent x)
 	return true;
 }
 
-/* ---- what a leaf says of itself ----------------------------------------------------------------------------------------- */
+/* ---- what a leaf says of itself ---------------------------------------------------------------------------------- */
 
 enum { ASK = 64 };
 
@@ -48,14 +48,15 @@ struct ask {
 
 static bool add_plain(struct extents *e, const struct ask *a, uint64_t off, uint64_t len, uint32_t kind)
 {
-	return add(e, (struct blkremap_extent){ .offset = off + a->shift, .length = len, .at = off, .dev_id = a->dev->id,
-						.kind = kind | a->kind });
+	return add(e, (struct blkremap_extent){ .offset = off + a->shift, .length = len, .at = off,
+						.dev_id = a->dev->id, .kind = kind | a->kind });
 }
 
 static int ask_extents(const struct ask *a, uint64_t off, struct blkremap_extent *found)
 {
 	struct iovec iov = { found, ASK * sizeof(*found) };
-	struct br_req req = { .op = BR_EXTENTS, .offset = off, .length = a->off + a->len - off, .iov = &iov, .iovcnt = 1 };
+	struct br_req req = { .op = BR_EXTENTS, .offset = off, .length = a->off + a->len - off, .iov = &iov,
+			      .iovcnt = 1 };
 	struct br_sync io;
 	int r = br_sync_open(&io, &a->ctx->core, a->dev);
 
@@ -87,7 +88,7 @@ static int map_leaf(struct extents *e, const struct ask *a)
 	return off < end && !add_plain(e, a, off, end - off, BLKREMAP_EXT_DATA) ? 1 : 0;
 }
 
-/* ---- snapshots ---------------------------------------------------------------------------------------------------------- */
+/* ---- snapshots --------------------------------------------------------------------------------------------------- */
 
 struct walk {
 	struct blkremap_ctx *ctx;
@@ -177,8 +178,8 @@ static int check_range(struct blkremap_dev *dev, uint64_t off, uint64_t len)
 	uint64_t bytes = blkremap_dev_size(dev);
 
 	if (off > bytes || len > bytes - off)
-		return br_error(-EINVAL, "%s: %" PRIu64 " bytes at offset %" PRIu64 " reach beyond the end", dev->dev->name,
-				len, off);
+		return br_error(-EINVAL, "%s: %" PRIu64 " bytes at offset %" PRIu64 " reach beyond the end",
+				dev->dev->name, len, off);
 	return 0;
 }
 
@@ -202,7 +203,7 @@ int blkremap_map(struct blkremap_dev *dev, uint64_t off, uint64_t len, uint32_t 
 	return 0;
 }
 
-/* ---- delta -------------------------------------------------------------------------------------------------------------- */
+/* ---- delta ------------------------------------------------------------------------------------------------------- */
 
 /*
  * What the origin has been written since a snapshot is what the snapshot has copied out, and what was written to the
@@ -259,7 +260,8 @@ int blkremap_delta(struct blkremap_dev *from, struct blkremap_dev *to, uint64_t 
 
 		next = BR_MIN(off + len, (at / step + 1) * step);
 		if (!add(&e, (struct blkremap_extent){ .offset = at, .length = next - at,
-						       .kind = changed ? BLKREMAP_EXT_CHANGED | BLKREMAP_EXT_INEXACT : 0 }))
+						       .kind = changed ? BLKREMAP_EXT_CHANGED | BLKREMAP_EXT_INEXACT :
+						       0 }))
 			break;
 	}
 	*ret_n = e.n;

@@ -5,9 +5,9 @@
  * Each node becomes a handle; the handles of inner nodes are closed at the end, for what is above holds its own
  * references.  A section of a stack file is opened once, however many refer to it (node->opener).
  *
- * An origin section brings its snapshots: it is opened suspended, each store is attached, then it is resumed, so that no
- * write can come before the last one is protected.  If any store is missing or damaged, nothing is opened; one that is
- * marked invalid is passed over, for nothing can be lost that is lost.
+ * An origin section brings its snapshots: it is opened suspended, each store is attached, then it is resumed, so that
+ * no write can come before the last one is protected.  If any store is missing or damaged, nothing is opened; one that
+ * is marked invalid is passed over, for nothing can be lost that is lost.
  */
 #include <errno.h>
 #include <string.h>
@@ -29,7 +29,7 @@ struct opener {
 	int (*open)(struct opener *o, struct br_spec *n, uint32_t flags, struct blkremap_dev **ret);
 };
 
-/* ---- handles of inner nodes --------------------------------------------------------------------------------------------- */
+/* ---- handles of inner nodes -------------------------------------------------------------------------------------- */
 
 static int child(struct opener *o, struct br_spec *n, const char *key, uint32_t flags, struct blkremap_dev **ret)
 {
@@ -61,7 +61,7 @@ static uint32_t ro_flag(const struct br_spec *n)
 	return br_spec_yes(n, "ro") ? BLKREMAP_RDONLY : 0;
 }
 
-/* ---- one function a type ------------------------------------------------------------------------------------------------ */
+/* ---- one function a type ----------------------------------------------------------------------------------------- */
 
 /* A file without a name of its own is called by its path, if that is short and not taken. */
 static int open_path(struct opener *o, const char *path, struct blkremap_open_opts *f, struct blkremap_dev **ret)
@@ -139,7 +139,8 @@ static int open_error(struct opener *o, struct br_spec *n, uint32_t flags, struc
 	static const uint32_t ops[] = { BR_ERROR_READS, BR_ERROR_WRITES, BR_ERROR_FLUSHES, 0 };
 	struct br_error_opts e = { .name = name_of(o, n), .bytes = br_spec_number(n, "bytes", 0),
 				   .ops = ops[br_spec_number(n, "op", 3) & 3], .nth = br_spec_number(n, "nth", 0),
-				   .once = br_spec_yes(n, "once"), .error = br_spec_number(n, "errno", 0) ? -ENOSPC : -EIO };
+				   .once = br_spec_yes(n, "once"), .error = br_spec_number(n, "errno", 0) ? -ENOSPC :
+				   -EIO };
 	struct blkremap_dev *below;
 	struct br_dev *dev;
 	int r = child(o, n, "dev", flags, &below);
@@ -154,7 +155,8 @@ static int open_error(struct opener *o, struct br_spec *n, uint32_t flags, struc
 static int open_delay(struct opener *o, struct br_spec *n, uint32_t flags, struct blkremap_dev **ret)
 {
 	struct br_delay_opts d = { .name = name_of(o, n), .read_ns = br_spec_number(n, "read", 0),
-				   .write_ns = br_spec_number(n, "write", 0), .flush_ns = br_spec_number(n, "flush", 0) };
+				   .write_ns = br_spec_number(n, "write", 0),
+				   .flush_ns = br_spec_number(n, "flush", 0) };
 	struct blkremap_dev *below;
 	struct br_dev *dev;
 	int r = child(o, n, "dev", flags, &below);
@@ -233,7 +235,8 @@ static int attach_all(struct opener *o, struct br_spec *n, struct blkremap_dev *
 
 /*
  * The base of a snapshot that is named without an origin between them is only read, so that many may share it, unless a
- * merge is to write to it: then the stack's other snapshots of it are attached as well, for the merge must protect them.
+ * merge is to write to it: then the stack's other snapshots of it are attached as well, for the merge must protect
+ * them.
  */
 static int open_snapshot(struct opener *o, struct br_spec *n, uint32_t flags, struct blkremap_dev **ret)
 {
@@ -331,7 +334,7 @@ static int open_node(struct opener *o, struct br_spec *n, uint32_t flags, struct
 	return br_error(-EOPNOTSUPP, "a %s cannot be part of another device", n->type);
 }
 
-/* ---- stack files -------------------------------------------------------------------------------------------------------- */
+/* ---- stack files ------------------------------------------------------------------------------------------------- */
 
 static bool is_merging(const struct br_stack *stack)
 {
@@ -343,8 +346,8 @@ static bool is_merging(const struct br_stack *stack)
 
 /*
  * An origin stays, with the snapshots that it owns: while the top is merged into the base, or written when it has been,
- * the others must be protected, and the origin's close would end that.  So do snapshots that share a plain base with one
- * that is being merged.
+ * the others must be protected, and the origin's close would end that.  So do snapshots that share a plain base with
+ * one that is being merged.
  */
 static bool must_stay(const struct br_stack *stack, const struct br_spec *s)
 {
@@ -420,7 +423,7 @@ int blkremap_open(struct blkremap_ctx *ctx, const char *spec, const struct blkre
 	return 0;
 }
 
-/* ---- only the store ----------------------------------------------------------------------------------------------------- */
+/* ---- only the store ---------------------------------------------------------------------------------------------- */
 
 /* How large is what the snapshot is of?  0: cannot be told; then nothing is out of range. */
 static uint64_t origin_bytes(struct opener *o, struct br_spec *n)

@@ -15,7 +15,7 @@ _Static_assert((int)BR_FUA == BLKREMAP_FUA && (int)BR_MAY_UNMAP == BLKREMAP_MAY_
 	       (int)BR_FAST_ONLY == BLKREMAP_FAST_ONLY && (int)BR_UNSTABLE == BLKREMAP_UNSTABLE &&
 	       (int)BR_BACKGROUND == BLKREMAP_BACKGROUND, "and flags likewise");
 
-/* ---- open and close ----------------------------------------------------------------------------------------------------- */
+/* ---- open and close ---------------------------------------------------------------------------------------------- */
 
 static int take_memory(struct blkremap_queue *q, const struct blkremap_env *env)
 {
@@ -123,7 +123,7 @@ int blkremap_queue_close(struct blkremap_queue *q)
 	return 0;
 }
 
-/* ---- descriptors -------------------------------------------------------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------------------------------------- */
 
 static int set_notify(struct blkremap_queue *q, bool on)
 {
@@ -165,7 +165,7 @@ int blkremap_queue_wake(struct blkremap_queue *q)
 	return 0;
 }
 
-/* ---- submission --------------------------------------------------------------------------------------------------------- */
+/* ---- submission -------------------------------------------------------------------------------------------------- */
 
 static const uint32_t known_flags[] = {
 	[BLKREMAP_READ] = BLKREMAP_BACKGROUND,
@@ -324,7 +324,7 @@ int blkremap_queue_cancel(struct blkremap_queue *q, uint32_t flags, uint64_t use
 	return n;
 }
 
-/* ---- completions -------------------------------------------------------------------------------------------------------- */
+/* ---- completions ------------------------------------------------------------------------------------------------- */
 
 static uint32_t collect(struct blkremap_queue *q, struct blkremap_completion *out, uint32_t max)
 {
@@ -367,7 +367,8 @@ static uint64_t deadline(struct blkremap_queue *q, int64_t timeout_ns)
 	return timeout_ns < 0 ? BR_NEVER : br_now(q->q.ctx->env) + (uint64_t)timeout_ns;
 }
 
-int blkremap_reap(struct blkremap_queue *q, struct blkremap_completion *out, uint32_t min, uint32_t max, int64_t timeout_ns)
+int blkremap_reap(struct blkremap_queue *q, struct blkremap_completion *out, uint32_t min, uint32_t max,
+		  int64_t timeout_ns)
 {
 	struct want want = { q, min };
 	int n;

@@ -18,7 +18,7 @@ enum { DEFAULT_CHUNK = 64 * 1024, DEFAULT_HOLD_S = 30, MAX_TAKE = 64 };
 enum { SNAP_FLAGS = BLKREMAP_RDONLY | BLKREMAP_FORCE | BLKREMAP_SUSPENDED | BLKREMAP_SNAP_TRANSIENT |
 		    BLKREMAP_SNAP_DISCARD_ZEROES_COW | BLKREMAP_SNAP_DISCARD_PASSDOWN | BLKREMAP_SNAP_MERGING };
 
-/* ---- options ------------------------------------------------------------------------------------------------------------ */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static int read_opts(struct blkremap_snapshot_opts *o, const struct blkremap_snapshot_opts *opts)
 {
@@ -67,7 +67,7 @@ static int check_pair(struct blkremap_ctx *ctx, const struct blkremap_dev *origi
 	return 0;
 }
 
-/* ---- create ------------------------------------------------------------------------------------------------------------- */
+/* ---- create ------------------------------------------------------------------------------------------------------ */
 
 /* Is there anything in the header chunk that we may not write over? */
 static int check_blank(struct br_sync *io, struct br_dev *store)
@@ -124,8 +124,8 @@ static int format(struct br_sync *io, struct br_dev *store, uint64_t chunk)
 	if (r < 0)
 		return r;
 	if (chunk % store->logical_block)
-		return br_error(-EINVAL, "chunk size %" PRIu64 " is not a multiple of the store's logical block, %u", chunk,
-				store->logical_block);
+		return br_error(-EINVAL, "chunk size %" PRIu64 " is not a multiple of the store's logical block, %u",
+				chunk, store->logical_block);
 	r = br_snap_store_init(&f.store, store, chunk, false);
 	if (r < 0)
 		return r;
@@ -134,7 +134,8 @@ static int format(struct br_sync *io, struct br_dev *store, uint64_t chunk)
 	return r < 0 ? br_error(r, "%s: cannot write the header or the first area", store->name) : 0;
 }
 
-int blkremap_snapshot_create(struct blkremap_ctx *ctx, struct blkremap_dev *store, const struct blkremap_snapshot_opts *opts)
+int blkremap_snapshot_create(struct blkremap_ctx *ctx, struct blkremap_dev *store,
+			     const struct blkremap_snapshot_opts *opts)
 {
 	struct blkremap_snapshot_opts o;
 	struct br_idle_sync *s;
@@ -158,7 +159,7 @@ int blkremap_snapshot_create(struct blkremap_ctx *ctx, struct blkremap_dev *stor
 	return r;
 }
 
-/* ---- attach ------------------------------------------------------------------------------------------------------------- */
+/* ---- attach ------------------------------------------------------------------------------------------------------ */
 
 static int find_chunk(struct blkremap_dev *store, uint64_t *ret)
 {
@@ -234,7 +235,7 @@ int blkremap_snapshot_open(struct blkremap_ctx *ctx, struct blkremap_dev *origin
 	return give_out(ctx, snap, o.flags, ret_dev);
 }
 
-/* ---- take --------------------------------------------------------------------------------------------------------------- */
+/* ---- take -------------------------------------------------------------------------------------------------------- */
 
 /* A store in memory, as large as the base: what fits always. */
 static int memory_store(struct blkremap_ctx *ctx, struct blkremap_dev *origin, uint64_t chunk, struct br_dev **ret)
@@ -352,7 +353,7 @@ int blkremap_snapshot_take(struct blkremap_take *items, uint32_t n, int64_t time
 	return hand_out_all(ctx, items, snaps, n);
 }
 
-/* ---- drop and reset ----------------------------------------------------------------------------------------------------- */
+/* ---- drop and reset ---------------------------------------------------------------------------------------------- */
 
 static int to_snapshot(struct blkremap_dev *dev, struct br_snapshot **ret)
 {
@@ -374,7 +375,8 @@ int br_snapshot_check_drop(struct br_snapshot *s)
 int br_snapshot_after_drop(struct br_snapshot *s)
 {
 	struct br_origin *o = s->fam->origin;
-	struct br_event e = { .type = BLKREMAP_EV_SNAPSHOT_GONE, .dev_id = o ? o->dev.id : 0, .value = { s->dev.id, 0 } };
+	struct br_event e = { .type = BLKREMAP_EV_SNAPSHOT_GONE, .dev_id = o ? o->dev.id : 0,
+			      .value = { s->dev.id, 0 } };
 	bool owned = s->owned;
 
 	br_ctx_event(s->dev.ctx, &e);
@@ -410,7 +412,7 @@ int blkremap_snapshot_reset(struct blkremap_dev *snapshot)
 	return br_change_run(s->dev.ctx, BR_CHANGE_RESET, &s, 1, BR_NEVER);
 }
 
-/* ---- sizes and status --------------------------------------------------------------------------------------------------- */
+/* ---- sizes and status -------------------------------------------------------------------------------------------- */
 
 int blkremap_meta_size(const char *type, uint64_t bytes, uint64_t block_bytes, uint64_t *ret_bytes)
 {
@@ -481,7 +483,7 @@ int blkremap_dm_status(struct blkremap_dev *dev, char *buf, size_t len)
 	return snprintf(buf, len, "%s", "");
 }
 
-/* ---- live tuning -------------------------------------------------------------------------------------------------------- */
+/* ---- live tuning ------------------------------------------------------------------------------------------------- */
 
 int blkremap_dev_set(struct blkremap_dev *dev, const char *key, const char *value)
 {

@@ -6,7 +6,7 @@
 #include "api/handle.h"
 #include "base/error.h"
 
-/* ---- queues to block on ------------------------------------------------------------------------------------------------- */
+/* ---- queues to block on ------------------------------------------------------------------------------------------ */
 
 int br_sync_borrow(struct blkremap_dev *dev, struct br_idle_sync **ret)
 {
@@ -54,7 +54,7 @@ int br_may_write(struct blkremap_dev *dev)
 	return 0;
 }
 
-/* ---- one request -------------------------------------------------------------------------------------------------------- */
+/* ---- one request ------------------------------------------------------------------------------------------------- */
 
 static int one(struct blkremap_dev *dev, struct br_req *req)
 {
@@ -67,8 +67,8 @@ static int one(struct blkremap_dev *dev, struct br_req *req)
 	r = br_sync_submit(&s->sync, s->sync.chan, req);
 	br_sync_return(dev, s);
 	if (r < 0)
-		br_error(r, "%s: %s of %" PRIu64 " bytes at offset %" PRIu64 " failed: %s", dev->dev->name, what[req->op],
-			 req->length, req->offset, blkremap_code_text(req->code));
+		br_error(r, "%s: %s of %" PRIu64 " bytes at offset %" PRIu64 " failed: %s", dev->dev->name,
+			 what[req->op], req->length, req->offset, blkremap_code_text(req->code));
 	return r;
 }
 
@@ -129,7 +129,7 @@ int blkremap_commit(struct blkremap_dev *dev)
 	return blkremap_flush(dev);
 }
 
-/* ---- suspend and resume ------------------------------------------------------------------------------------------------- */
+/* ---- suspend and resume ------------------------------------------------------------------------------------------ */
 
 /*
  *	lock(control)
@@ -263,7 +263,7 @@ int blkremap_resume(struct blkremap_dev *dev)
 	return run_gate(dev, &g, BR_NEVER);
 }
 
-/* ---- sizes -------------------------------------------------------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 int br_dev_resize(struct br_dev *d, uint64_t bytes)
 {

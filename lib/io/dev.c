@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "blkremap/blkremap.h"
 
-/* ---- devices ------------------------------------------------------------------------------------------------------------ */
+/* ---- devices ----------------------------------------------------------------------------------------------------- */
 
 /* "type-12": what a device without a name of its own is called. */
 static void make_name(struct br_dev *dev)
@@ -113,7 +113,7 @@ void br_dev_unclaim(struct br_dev *dev, struct br_dev *by)
 	br_ctx_unlock(dev->ctx);
 }
 
-/* ---- channels ----------------------------------------------------------------------------------------------------------- */
+/* ---- channels ---------------------------------------------------------------------------------------------------- */
 
 static struct br_chan *find_chan(struct br_queue *q, struct br_dev *dev)
 {
@@ -212,7 +212,7 @@ void br_chan_put(struct br_chan *c)
 	free_chan(c);
 }
 
-/* ---- submission --------------------------------------------------------------------------------------------------------- */
+/* ---- submission -------------------------------------------------------------------------------------------------- */
 
 static const uint32_t needed_cap[] = {
 	[BR_WRITE] = BR_CAP_WRITE, [BR_DISCARD] = BR_CAP_DISCARD, [BR_WRITE_ZEROES] = BR_CAP_WRITE,
@@ -286,7 +286,7 @@ void br_submit(struct br_chan *chan, struct br_req *req)
 		pass(chan, req);
 }
 
-/* ---- messages to all channels ------------------------------------------------------------------------------------------- */
+/* ---- messages to all channels ------------------------------------------------------------------------------------ */
 
 static void answer(struct br_chan *c, int error)
 {

@@ -2,14 +2,14 @@
 /*
  * Devices and channels: what requests are submitted to.
  *
- * A device is a leaf (file, memory, the caller's) or a target built of other devices.  A channel is one queue's way into
- * one device: there is exactly one per (queue, device), opened with the queue, shared by all who lead there (a diamond
- * counts once).  Leaves keep their engine's part in it, targets keep the channels of what lies below, their pools and
- * their lanes.  Channels are private to the queue's owner.
+ * A device is a leaf (file, memory, the caller's) or a target built of other devices.  A channel is one queue's way
+ * into one device: there is exactly one per (queue, device), opened with the queue, shared by all who lead there (a
+ * diamond counts once).  Leaves keep their engine's part in it, targets keep the channels of what lies below, their
+ * pools and their lanes.  Channels are private to the queue's owner.
  *
- * Gates.  br_dev_drain() closes the gate of each of the device's channels (new requests are held there in order), and is
- * done when no request is inside; br_dev_resume() opens them again.  Both go to each queue as a message, so the I/O path
- * pays a plain counter and a plain flag.
+ * Gates.  br_dev_drain() closes the gate of each of the device's channels (new requests are held there in order), and
+ * is done when no request is inside; br_dev_resume() opens them again.  Both go to each queue as a message, so the I/O
+ * path pays a plain counter and a plain flag.
  */
 #ifndef BR_IO_DEV_H
 #define BR_IO_DEV_H
@@ -76,7 +76,8 @@ struct br_dev {
 	uint32_t block_bytes;
 	bool hidden;
 	_Atomic uint64_t generation;
-	_Atomic uint64_t writes_accepted;	/* nonzero once it has taken a write since it was opened (-ESTALE rule) */
+	/* nonzero once it has taken a write since it was opened (-ESTALE rule) */
+	_Atomic uint64_t writes_accepted;
 	/* under ctx->lock */
 	uint32_t refs;			/* handles and devices above */
 	_Atomic(struct br_dev *) claimed_by;	/* a target that alone may write to it; read without the lock */
@@ -126,7 +127,9 @@ static inline bool br_dev_is_hidden(const struct br_dev *dev)
 int br_dev_claim(struct br_dev *dev, struct br_dev *by);
 void br_dev_unclaim(struct br_dev *dev, struct br_dev *by);
 
-/* The channel of (queue, device), opened if need be, with one more reference.  Owner of the queue.  -errno on failure. */
+/*
+ * The channel of (queue, device), opened if need be, with one more reference.  Owner of the queue.  -errno on failure.
+ */
 int br_chan_get(struct br_queue *q, struct br_dev *dev, struct br_chan **ret_chan);
 void br_chan_put(struct br_chan *chan);
 
@@ -143,16 +146,19 @@ static inline void br_chan_left(struct br_chan *chan)
 }
 
 /*
- * Run @fn(chan, arg) on each queue that has a channel to @dev, by its owner (or a helper).  Launches on @op; it is granted
- * when all have answered, with the first error.  One broadcast of a device at a time: callers hold the context's control lock (ctx.h).
+ * Run @fn(chan, arg) on each queue that has a channel to @dev, by its owner (or a helper).  Launches on @op; it is
+ * granted when all have answered, with the first error.  One broadcast of a device at a time: callers hold the
+ * context's control lock (ctx.h).
  */
 void br_dev_broadcast(struct br_dev *dev, struct br_op *op, int (*fn)(struct br_chan *chan, void *arg), void *arg);
-/* Close the gates; the op awaits that nothing is inside.  Counted: the last resume opens them.  As br_dev_broadcast(). */
+/*
+ * Close the gates; the op awaits that nothing is inside.  Counted: the last resume opens them.  As br_dev_broadcast().
+ */
 void br_dev_drain(struct br_dev *dev, struct br_op *op);
 void br_dev_resume(struct br_dev *dev, struct br_op *op);
 /*
- * Give a drain up that @op still waits for: the gates open again, and the op goes on with -ETIMEDOUT.  Does nothing if it
- * has been granted already.  Any thread.
+ * Give a drain up that @op still waits for: the gates open again, and the op goes on with -ETIMEDOUT.  Does nothing if
+ * it has been granted already.  Any thread.
  */
 void br_dev_drain_cancel(struct br_dev *dev, struct br_op *op);
 

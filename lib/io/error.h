@@ -30,7 +30,10 @@ struct br_error_opts {
 	int error;			/* 0: -EIO */
 };
 
-/* @lower NULL: everything fails.  Else takes a reference to it and claims it.  -EINVAL, -EBUSY, -ENOMEM, -EEXIST (name). */
+/*
+ * @lower NULL: everything fails.  Else takes a reference to it and claims it.  -EINVAL, -EBUSY, -ENOMEM, -EEXIST
+ * (name).
+ */
 int br_error_open(struct br_ctx *ctx, struct br_dev *lower, const struct br_error_opts *opts, struct br_dev **ret_dev);
 /* From now on nothing fails any more, or it does again, counted anew.  Any thread. */
 void br_error_arm(struct br_dev *dev, bool on);

@@ -229,7 +229,8 @@ static int take_segment(struct linear *l, uint32_t i, const struct br_linear_seg
 	if (!bytes && from->offset < size)
 		bytes = size - from->offset;
 	if (!bytes || from->offset > size || bytes > size - from->offset)
-		return br_error(-EINVAL, "segment %u: %" PRIu64 "+%" PRIu64 " is not within the %" PRIu64 " bytes of %s",
+		return br_error(-EINVAL,
+				"segment %u: %" PRIu64 "+%" PRIu64 " is not within the %" PRIu64 " bytes of %s",
 				i, from->offset, from->bytes, size, from->dev->name);
 	*s = (struct segment){ .begin = l->dev.bytes, .offset = from->offset, .lower = from->dev, .first = true };
 	if (br_add_overflows(s->begin, bytes, &s->end))

@@ -8,7 +8,7 @@
 #include "io/dev.h"
 #include "op/op.h"
 
-/* ---- completion --------------------------------------------------------------------------------------------------------- */
+/* ---- completion -------------------------------------------------------------------------------------------------- */
 
 static void count(struct br_chan *chan, unsigned what, uint64_t n)
 {
@@ -54,7 +54,7 @@ void br_req_fail(struct br_req *req, int32_t result, uint32_t code)
 	br_req_complete(req, result);
 }
 
-/* ---- legs --------------------------------------------------------------------------------------------------------------- */
+/* ---- legs -------------------------------------------------------------------------------------------------------- */
 
 void br_req_legs_begin(struct br_req *parent)
 {
@@ -98,7 +98,7 @@ void br_req_slice(struct br_req *leg, const struct br_req *parent, uint64_t at, 
 	leg->fail_dev = 0;
 }
 
-/* ---- data --------------------------------------------------------------------------------------------------------------- */
+/* ---- data -------------------------------------------------------------------------------------------------------- */
 
 /* A place in the request's vectors, @left bytes of which are still to come. */
 struct cursor {
@@ -177,7 +177,7 @@ void br_req_copy_in(const struct br_req *req, uint64_t at, const void *from, uin
 	}
 }
 
-/* ---- requests of ops ---------------------------------------------------------------------------------------------------- */
+/* ---- requests of ops --------------------------------------------------------------------------------------------- */
 
 static void op_req_done(struct br_req *req)
 {

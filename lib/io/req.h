@@ -2,10 +2,10 @@
 /*
  * Requests: one read, write, flush ... on its way to a device, on one queue from beginning to end.
  *
- * A request is owned by whoever submitted it and belongs to the device from br_submit() until its done() runs.  done() is
- * set before submission and is never replaced (seed 002): a target that needs to see a completion submits a request of
- * its own (a leg), whose done() counts it in the parent by br_req_leg_done().  done() is always called from the queue's
- * ready list, never from inside br_submit(), so stacks of any depth do not recurse on the way up.
+ * A request is owned by whoever submitted it and belongs to the device from br_submit() until its done() runs.  done()
+ * is set before submission and is never replaced (seed 002): a target that needs to see a completion submits a request
+ * of its own (a leg), whose done() counts it in the parent by br_req_leg_done().  done() is always called from the
+ * queue's ready list, never from inside br_submit(), so stacks of any depth do not recurse on the way up.
  *
  * Everything here is done by the owner of the request's queue.
  */
@@ -53,8 +53,8 @@ void br_req_fail(struct br_req *req, int32_t result, uint32_t code);
 
 /*
  * Splitting.  br_req_legs_begin(), then for each leg br_req_leg_init() + br_submit(), each leg's done() ends with
- * br_req_leg_done(), and br_req_legs_end() when no more are made.  The parent completes when the last is done; the first
- * error (result, code, place) is the parent's.
+ * br_req_leg_done(), and br_req_legs_end() when no more are made.  The parent completes when the last is done; the
+ * first error (result, code, place) is the parent's.
  */
 void br_req_legs_begin(struct br_req *parent);
 void br_req_leg_add(struct br_req *parent);
@@ -69,7 +69,8 @@ void br_req_slice(struct br_req *leg, const struct br_req *parent, uint64_t at, 
 int br_req_iov(const struct br_req *req, struct iovec *out, int max);
 /* Copy between the request's data, from @at on, and memory. */
 void br_req_copy_out(const struct br_req *req, uint64_t at, void *to, uint64_t n);	/* from the request's buffers */
-void br_req_copy_in(const struct br_req *req, uint64_t at, const void *from, uint64_t n);	/* into them; NULL: zeroes */
+/* into them; NULL: zeroes */
+void br_req_copy_in(const struct br_req *req, uint64_t at, const void *from, uint64_t n);
 
 /* A request launched by an op: its done() is br_op_done(op, result). */
 void br_op_submit(struct br_op *op, struct br_chan *chan, struct br_req *req);

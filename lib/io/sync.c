@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-/* ---- the control lock --------------------------------------------------------------------------------------------------- */
+/* ---- the control lock -------------------------------------------------------------------------------------------- */
 
 struct control {
 	struct br_op op;
@@ -45,7 +45,7 @@ void br_sync_control(struct br_queue *q)
 	br_block(q->ctx, q, br_op_ended, &c.op, BR_NEVER);
 }
 
-/* ---- a queue of one's own ----------------------------------------------------------------------------------------------- */
+/* ---- a queue of one's own ---------------------------------------------------------------------------------------- */
 
 int br_sync_open(struct br_sync *s, struct br_ctx *ctx, struct br_dev *dev)
 {

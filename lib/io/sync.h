@@ -29,7 +29,8 @@ void br_sync_close(struct br_sync *s);
 int br_sync_submit(struct br_sync *s, struct br_chan *chan, struct br_req *req);
 int br_sync_read(struct br_sync *s, void *buf, uint64_t len, uint64_t off);
 int br_sync_write(struct br_sync *s, const void *buf, uint64_t len, uint64_t off, uint32_t flags);
-int br_sync_simple(struct br_sync *s, uint32_t op, uint64_t off, uint64_t len, uint32_t flags);	/* flush, discard, zeroes */
+/* flush, discard, zeroes */
+int br_sync_simple(struct br_sync *s, uint32_t op, uint64_t off, uint64_t len, uint32_t flags);
 /* Start an op on the queue and wait for its end.  Its finish() must leave the op's memory alone.  Returns op->error. */
 int br_sync_op(struct br_sync *s, struct br_op *op, const struct br_op_class *cls, uint64_t deadline_ns);
 

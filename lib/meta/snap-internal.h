@@ -7,8 +7,11 @@
 
 uint64_t br_snap_entries_per_page(const struct br_snap_store *s);
 uint64_t br_snap_page_offset(const struct br_snap_store *s, uint64_t n);
-/* Start an op that works on the store's pages through @chan; @parent (may be NULL) is launched on and done at its end. */
-void br_snap_work_start(struct br_snap_work *io, const struct br_op_class *cls, struct br_chan *chan, struct br_op *parent);
+/*
+ * Start an op that works on the store's pages through @chan; @parent (may be NULL) is launched on and done at its end.
+ */
+void br_snap_work_start(struct br_snap_work *io, const struct br_op_class *cls, struct br_chan *chan,
+			struct br_op *parent);
 void br_snap_work_page(struct br_snap_work *io, struct br_req template, void *buf);
 void br_snap_work_simple(struct br_snap_work *io, uint32_t op, uint64_t offset, uint64_t length);
 

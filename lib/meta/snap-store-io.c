@@ -31,7 +31,7 @@ static int step_end(struct br_op *op)
 	return BR_OP_END;
 }
 
-/* ---- load --------------------------------------------------------------------------------------------------------------- */
+/* ---- load -------------------------------------------------------------------------------------------------------- */
 
 int br_snap_store_probe(struct br_sync *io, struct br_dev *dev, struct br_snap_header *ret)
 {
@@ -141,7 +141,7 @@ int br_snap_store_load(struct br_snap_store *s, struct br_sync *io, uint64_t ori
 	return r;
 }
 
-/* ---- format ------------------------------------------------------------------------------------------------------------- */
+/* ---- format ------------------------------------------------------------------------------------------------------ */
 
 /*
  * Make an empty store:
@@ -150,7 +150,8 @@ int br_snap_store_load(struct br_snap_store *s, struct br_sync *io, uint64_t ori
  *	wipe(area 0); flush()		# so are old bytes in the area
  *	write(header, FUA)
  *
- * Crash before the first flush: still the old store, or a blank one.  Before the header is durable: blank.  After: empty.
+ * Crash before the first flush: still the old store, or a blank one.  Before the header is durable: blank.  After:
+ * empty.
  */
 enum { F_WIPE, F_WIPED, F_AREA, F_FLUSH, F_HEADER, F_END };
 
@@ -232,14 +233,14 @@ void br_snap_store_format(struct br_snap_store *s, struct br_chan *chan, struct 
 	br_snap_work_start(&s->merge, &format_class, chan, op);
 }
 
-/* ---- the invalid mark --------------------------------------------------------------------------------------------------- */
+/* ---- the invalid mark -------------------------------------------------------------------------------------------- */
 
 /*
  *	write(header, valid = 0, FUA)	# from a buffer of its own: an area page may be on its way at the same time
  *	grant(all who wait)		# only now may the origin write go out that the store could not preserve
  *
- * If the mark cannot be written the store device is dead; the waiters go on, and store->invalid_error tells why nobody can
- * promise that the next open will refuse it (protocols.md P8).
+ * If the mark cannot be written the store device is dead; the waiters go on, and store->invalid_error tells why nobody
+ * can promise that the next open will refuse it (protocols.md P8).
  */
 enum { I_MARK, I_DONE };
 
@@ -307,10 +308,11 @@ void br_snap_store_invalidate(struct br_snap_store *s, struct br_chan *chan, str
 		br_snap_work_start(&s->mark, &mark_class, chan, NULL);
 }
 
-/* ---- from the end ------------------------------------------------------------------------------------------------------- */
+/* ---- from the end ------------------------------------------------------------------------------------------------ */
 
 /*
- * Make the page of the last entry the one in memory.  The store takes no new exceptions any more, so nobody else needs it.
+ * Make the page of the last entry the one in memory.  The store takes no new exceptions any more, so nobody else needs
+ * it.
  */
 enum { L_READ, L_FAILED, L_END };
 
@@ -328,7 +330,9 @@ static int step_read(struct br_op *op)
 	return br_op_await(op, L_END);
 }
 
-/* Whatever is in the buffer now, it is no page of the store: it must be read again before anything is believed of it. */
+/*
+ * Whatever is in the buffer now, it is no page of the store: it must be read again before anything is believed of it.
+ */
 static int step_no_page(struct br_op *op)
 {
 	of_merge(op)->page_no = BR_SNAP_NO_PAGE;

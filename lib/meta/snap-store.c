@@ -10,7 +10,7 @@
 #include "base/mutant.h"
 #include "meta/snap-internal.h"
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 int br_snap_store_init(struct br_snap_store *s, struct br_dev *dev, uint64_t chunk_bytes, bool transient)
 {
@@ -65,7 +65,7 @@ enum br_snap_state br_snap_store_state(struct br_snap_store *s)
 	return state;
 }
 
-/* ---- where entries lie -------------------------------------------------------------------------------------------------- */
+/* ---- where entries lie ------------------------------------------------------------------------------------------- */
 
 uint64_t br_snap_entries_per_page(const struct br_snap_store *s)
 {
@@ -81,7 +81,8 @@ uint64_t br_snap_page_offset(const struct br_snap_store *s, uint64_t n)
 	return br_snap_area_chunk(&s->layout, area) * s->layout.chunk_bytes + page * s->page_bytes;
 }
 
-void br_snap_work_start(struct br_snap_work *io, const struct br_op_class *cls, struct br_chan *chan, struct br_op *parent)
+void br_snap_work_start(struct br_snap_work *io, const struct br_op_class *cls, struct br_chan *chan,
+			struct br_op *parent)
 {
 	io->chan = chan;
 	io->parent = parent;
@@ -106,7 +107,7 @@ void br_snap_work_simple(struct br_snap_work *io, uint32_t op, uint64_t offset, 
 	br_op_submit(&io->op, io->chan, &io->req);
 }
 
-/* ---- allocation --------------------------------------------------------------------------------------------------------- */
+/* ---- allocation -------------------------------------------------------------------------------------------------- */
 
 static int take_transient(struct br_snap_store *s, uint64_t *ret)
 {
@@ -157,7 +158,7 @@ int br_snap_store_alloc(struct br_snap_store *s, uint64_t old_chunk, struct br_s
 	return r;
 }
 
-/* ---- commit ------------------------------------------------------------------------------------------------------------- */
+/* ---- commit ------------------------------------------------------------------------------------------------------ */
 
 /*
  * One group commit after another, while anything is ready:
@@ -327,8 +328,8 @@ static int step_publish(struct br_op *op)
 }
 
 /*
- * What is on disk now is not known, so nothing may be acknowledged that depends on it (decision D9): the store is done for.
- * The mark is written by whoever was waiting, through br_snap_store_invalidate().
+ * What is on disk now is not known, so nothing may be acknowledged that depends on it (decision D9): the store is done
+ * for. The mark is written by whoever was waiting, through br_snap_store_invalidate().
  */
 static int step_failed(struct br_op *op)
 {
@@ -359,8 +360,8 @@ static bool should_commit(struct br_snap_store *s)
 }
 
 /*
- * Only now is the op's memory free for the next one: until committing is false nobody else may begin.  What became ready
- * since the last freeze found it true and began nothing, so that is for us to do.
+ * Only now is the op's memory free for the next one: until committing is false nobody else may begin.  What became
+ * ready since the last freeze found it true and began nothing, so that is for us to do.
  */
 static void commit_finish(struct br_op *op, int error)
 {
@@ -432,7 +433,7 @@ void br_snap_store_abort(struct br_snap_store *s, struct br_chan *chan, struct b
 		br_snap_work_start(&s->commit, &commit_class, chan, NULL);
 }
 
-/* ---- usage -------------------------------------------------------------------------------------------------------------- */
+/* ---- usage ------------------------------------------------------------------------------------------------------- */
 
 struct br_snap_usage br_snap_store_usage(struct br_snap_store *s)
 {

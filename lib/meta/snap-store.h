@@ -9,8 +9,8 @@
  *	br_snap_store_commit(store, chan, &c)		op is granted when the exception is durable; result in c.error
  *	or br_snap_store_abort(store, &c)		the data could not be written: the place is dead
  *
- * Every alloc is followed by exactly one commit or abort.  Exceptions are committed in the order of their allocation, so
- * that after a crash no chunk below the last one is lost (the loader takes max + 1 as the next free one).
+ * Every alloc is followed by exactly one commit or abort.  Exceptions are committed in the order of their allocation,
+ * so that after a crash no chunk below the last one is lost (the loader takes max + 1 as the next free one).
  *
  * Group commit.  One commit runs at a time and takes everything that is ready, up to one page of entries; what becomes
  * ready meanwhile is the next one's, which begins at once.  So a waiter waits for at most the commit under way and its
@@ -36,7 +36,8 @@
 #include "meta/snap-format.h"
 #include "op/op.h"
 
-enum { BR_SNAP_PAGE_BYTES = 4096 };	/* entries are written in pages of this size, or of a chunk if that is smaller */
+/* entries are written in pages of this size, or of a chunk if that is smaller */
+enum { BR_SNAP_PAGE_BYTES = 4096 };
 
 #define BR_SNAP_NO_PAGE UINT64_MAX	/* as page_no: the buffer holds no page */
 
@@ -121,13 +122,17 @@ struct br_snap_reader {
 int br_snap_store_load(struct br_snap_store *s, struct br_sync *io, uint64_t origin_chunks,
 		       const struct br_snap_reader *reader);
 
-/* An op that formats: wipe header and first area, flush, header with FUA.  A crash leaves a blank store or an empty one. */
+/*
+ * An op that formats: wipe header and first area, flush, header with FUA.  A crash leaves a blank store or an empty
+ * one.
+ */
 void br_snap_store_format(struct br_snap_store *s, struct br_chan *chan, struct br_op *op);
 
 /* -ENOSPC: full; -EIO: invalid. */
 int br_snap_store_alloc(struct br_snap_store *s, uint64_t old_chunk, struct br_snap_commit *c, struct br_op *op);
 void br_snap_store_abort(struct br_snap_store *s, struct br_chan *chan, struct br_snap_commit *c);
-void br_snap_store_commit(struct br_snap_store *s, struct br_chan *chan, struct br_snap_commit *c);	/* launches on op */
+/* launches on op */
+void br_snap_store_commit(struct br_snap_store *s, struct br_chan *chan, struct br_snap_commit *c);
 
 /* Make the store invalid for good.  @op is granted when the mark is durable, or cannot be. */
 void br_snap_store_invalidate(struct br_snap_store *s, struct br_chan *chan, struct br_snap_invalidate *w,

@@ -30,7 +30,7 @@ void br_ctx_done(struct br_ctx *ctx)
 	ctx->env->ops->bell_close(ctx->env, ctx->bell);
 }
 
-/* ---- timers ------------------------------------------------------------------------------------------------------------- */
+/* ---- timers ------------------------------------------------------------------------------------------------------ */
 
 static struct br_timer *to_timer(struct br_list *l)
 {
@@ -94,7 +94,7 @@ uint64_t br_timers_fire(struct br_ctx *ctx)
 	return next;
 }
 
-/* ---- the control lock --------------------------------------------------------------------------------------------------- */
+/* ---- the control lock -------------------------------------------------------------------------------------------- */
 
 void br_control_lock(struct br_ctx *ctx, struct br_control *c, struct br_op *op)
 {
@@ -131,7 +131,7 @@ void br_control_unlock(struct br_ctx *ctx)
 	br_op_grant(next, 0);
 }
 
-/* ---- help --------------------------------------------------------------------------------------------------------------- */
+/* ---- help -------------------------------------------------------------------------------------------------------- */
 
 void br_wait_begin(struct br_ctx *ctx)
 {
@@ -226,7 +226,7 @@ uint64_t br_help_deadline(struct br_ctx *ctx)
 	return BR_MIN(timer, br_now(ctx->env) + BR_HELP_NS);
 }
 
-/* ---- blocking ----------------------------------------------------------------------------------------------------------- */
+/* ---- blocking ---------------------------------------------------------------------------------------------------- */
 
 /*
  * Say that we sleep, then look once more: a poster either sees WAITING and rings, or we see what it posted.

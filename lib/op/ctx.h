@@ -2,14 +2,14 @@
 /*
  * A context: the queues that belong together, their timers, and the library's own queues.
  *
- * Who runs what.  The application runs its queues.  The library's service queues (merge, timers, jobs) are run by worker
- * threads, or, in a context without threads, by br_help() inside any blocking call and by blkremap_process().
+ * Who runs what.  The application runs its queues.  The library's service queues (merge, timers, jobs) are run by
+ * worker threads, or, in a context without threads, by br_help() inside any blocking call and by blkremap_process().
  *
- * Help (protocols.md P2).  When an op must wait for something that another queue holds (its copy, its commit, its reader)
- * it is bracketed by br_wait_begin()/br_wait_end().  While any such wait exists, whoever blocks, and the worker every
- * BR_HELP_NS, runs each application queue that nobody has entered since the last look: so a queue that its owner neglects
- * cannot stall the others.  That is coarser than a creditor count per queue and costs one counter instead of one per wait
- * target; see ARCHITECTURE.md, "Differences from the plan".
+ * Help (protocols.md P2).  When an op must wait for something that another queue holds (its copy, its commit, its
+ * reader) it is bracketed by br_wait_begin()/br_wait_end().  While any such wait exists, whoever blocks, and the worker
+ * every BR_HELP_NS, runs each application queue that nobody has entered since the last look: so a queue that its owner
+ * neglects cannot stall the others.  That is coarser than a creditor count per queue and costs one counter instead of
+ * one per wait target; see ARCHITECTURE.md, "Differences from the plan".
  *
  * ctx->lock protects: the list of queues, timers, devices, claims, events, jobs.  Taken inside nothing, takes nothing.
  */

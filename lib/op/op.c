@@ -39,8 +39,8 @@ static void resume(struct br_task *task)
 }
 
 /*
- * Whoever counts first posts the task, later ones ride along.  The order of the two exchanges matters: an error is stored
- * before its grant is counted, so none that is counted here has an error that is not seen.
+ * Whoever counts first posts the task, later ones ride along.  The order of the two exchanges matters: an error is
+ * stored before its grant is counted, so none that is counted here has an error that is not seen.
  */
 static void granted(struct br_task *task)
 {

@@ -2,18 +2,19 @@
 /*
  * Ops: asynchronous work written as a table of small steps.
  *
- * An op is one piece of asynchronous work: one write that must copy first, one commit.  Its class has one row per step, in
- * the order in which a successful op visits them.  A step does a little work that never blocks, and its return statement
- * says where the op goes next:
+ * An op is one piece of asynchronous work: one write that must copy first, one commit.  Its class has one row per step,
+ * in the order in which a successful op visits them.  A step does a little work that never blocks, and its return
+ * statement says where the op goes next:
  *
  *	return S_COPY;                    go there now
  *	return br_op_await(op, S_COPY);   go there when all that this step launched is done
  *	return br_op_fail(op, -ENOSPC);   go to this row's .on_error
  *	return BR_OP_END;                 finished: cls->finish() takes over
  *
- * Whatever a step launches calls br_op_launch() once and br_op_done() exactly once, on the op's own queue.  If any of it
- * fails, the first error sticks and the op goes to the .on_error of the row that awaited.  Something that is finished on
- * another queue (a lock granted, a commit that somebody else ran) comes home through br_op_grant(), any thread.
+ * Whatever a step launches calls br_op_launch() once and br_op_done() exactly once, on the op's own queue.  If any of
+ * it fails, the first error sticks and the op goes to the .on_error of the row that awaited.  Something that is
+ * finished on another queue (a lock granted, a commit that somebody else ran) comes home through br_op_grant(), any
+ * thread.
  *
  * Ownership: whoever runs the op owns it.  br_op_await() gives it away; a step must not touch the op after that call.
  *
@@ -63,7 +64,8 @@ struct br_op {
 void br_op_start(struct br_op *op, const struct br_op_class *cls, struct br_queue *queue);
 void br_op_launch(struct br_op *op);
 void br_op_done(struct br_op *op, int error);		/* owner of op->queue only */
-void br_op_grant(struct br_op *op, int error);		/* any thread: br_op_done() on its queue; several may be under way */
+/* any thread: br_op_done() on its queue; several may be under way */
+void br_op_grant(struct br_op *op, int error);
 int br_op_await(struct br_op *op, int next);
 int br_op_fail(struct br_op *op, int error);		/* before launching anything in this step */
 void br_op_clear_error(struct br_op *op);		/* a step that has dealt with it */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The owner word and the inbox order each other with seq_cst: a poster pushes, then reads the owner word; an owner writes
- * the owner word (WAITING or IDLE), then looks at the inbox.  One of them sees the other, so no task is left behind.
+ * The owner word and the inbox order each other with seq_cst: a poster pushes, then reads the owner word; an owner
+ * writes the owner word (WAITING or IDLE), then looks at the inbox.  One of them sees the other, so no task is left
+ * behind.
  */
 #include "op/queue.h"
 
@@ -61,7 +62,7 @@ void br_queue_done(struct br_queue *q)
 		q->ctx->env->ops->bell_close(q->ctx->env, q->bell);
 }
 
-/* ---- ownership ---------------------------------------------------------------------------------------------------------- */
+/* ---- ownership --------------------------------------------------------------------------------------------------- */
 
 int br_queue_enter(struct br_queue *q)
 {
@@ -97,7 +98,7 @@ void br_queue_leave(struct br_queue *q)
 		env->ops->bell_ring(env, bell);
 }
 
-/* ---- the inbox ---------------------------------------------------------------------------------------------------------- */
+/* ---- the inbox --------------------------------------------------------------------------------------------------- */
 
 static bool somebody_must_hear(struct br_queue *q)
 {
@@ -138,7 +139,7 @@ static void empty_inbox(struct br_queue *q)
 	}
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 void br_queue_ready(struct br_queue *q, struct br_task *task)
 {
@@ -193,7 +194,7 @@ bool br_queue_run(struct br_queue *q)
 	return did;
 }
 
-/* ---- sources ------------------------------------------------------------------------------------------------------------ */
+/* ---- sources ----------------------------------------------------------------------------------------------------- */
 
 struct br_source *br_queue_source(struct br_queue *q, const void *engine)
 {

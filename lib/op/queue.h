@@ -3,19 +3,19 @@
  * Queues: where work runs.
  *
  * A queue is a list of ready tasks, an inbox that any thread may post to, and the sources (engines) that feed it
- * completions.  Whoever owns the queue runs it; nobody else touches anything of it but the inbox.  Ops stay on the queue
- * that started them, so what belongs to one queue needs no lock.
+ * completions.  Whoever owns the queue runs it; nobody else touches anything of it but the inbox.  Ops stay on the
+ * queue that started them, so what belongs to one queue needs no lock.
  *
- * Owner word: IDLE; BUSY, the application is inside a call; WAITING, it sleeps inside a call; HELPED, the library runs the
- * queue for an application that neglects it while somebody waits for it (br_help() in ctx.h).
+ * Owner word: IDLE; BUSY, the application is inside a call; WAITING, it sleeps inside a call; HELPED, the library runs
+ * the queue for an application that neglects it while somebody waits for it (br_help() in ctx.h).
  *
  *	br_queue_enter(q)            -EBUSY if another application thread is inside; waits out a helper
  *	  br_queue_run(q)            until it returns false: nothing more to do now
  *	br_queue_leave(q)            rings the bell if something came in meanwhile
  *
- * Posting: br_queue_post() pushes, and rings the bell only if the inbox was empty and either the owner sleeps inside a call
- * or nobody is inside and somebody watches the bell (notify: the application asked for the descriptor, or it is a service
- * queue).  Service queues share their context's bell.
+ * Posting: br_queue_post() pushes, and rings the bell only if the inbox was empty and either the owner sleeps inside a
+ * call or nobody is inside and somebody watches the bell (notify: the application asked for the descriptor, or it is a
+ * service queue).  Service queues share their context's bell.
  */
 #ifndef BR_OP_QUEUE_H
 #define BR_OP_QUEUE_H
@@ -67,7 +67,8 @@ struct br_queue {
 	int bell;
 	_Atomic bool notify;		/* somebody watches the bell while nobody is inside; set by the owner */
 	_Atomic uint32_t posters;	/* threads inside br_queue_post(): the queue must outlive their last touch */
-	uint32_t depth;			/* requests that are expected at a time: how much to keep ready; set before channels are opened */
+	/* requests that are expected at a time: how much to keep ready; set before channels are opened */
+	uint32_t depth;
 	bool service;			/* run by the library's worker or blkremap_process(), not by the application */
 	/* owner only */
 	struct br_task_list ready;

@@ -6,7 +6,8 @@
  *	for each family: take its turn		# a merge stands still between two rounds
  *	for each face: drain			# new requests wait at the gates
  *	act:
- *		take:	flush(base)		# what was acknowledged is in the snapshot, so it must not vanish in a crash
+ *		take:	flush(base)		# what was acknowledged is in the snapshot, so it must not vanish in a
+ *		crash
  *			format(store), join
  *		attach:	join			# refused if the origin was written since it was opened
  *		drop:	mark invalid, durably, leave
@@ -16,8 +17,8 @@
  *	open or close the ways to the stores on each queue
  *	resume, give the turns back, unlock
  *
- * While everything is drained no copy-out is pending, so nobody holds a pointer into a store that goes.  If a step fails
- * all that had joined leaves again: all or none.
+ * While everything is drained no copy-out is pending, so nobody holds a pointer into a store that goes.  If a step
+ * fails all that had joined leaves again: all or none.
  *
  * Crash in take: before its header is durable a store is blank; afterwards it is an empty snapshot of a base that is
  * flushed and not yet written.
@@ -44,7 +45,7 @@ static bool leaves(const struct br_change *c)
 	return c->kind == BR_CHANGE_DETACH || c->kind == BR_CHANGE_DROP;
 }
 
-/* ---- stand still -------------------------------------------------------------------------------------------------------- */
+/* ---- stand still ------------------------------------------------------------------------------------------------- */
 
 static int step_lock(struct br_op *op)
 {
@@ -109,14 +110,15 @@ static int step_drain(struct br_op *op)
 	return br_op_await(op, S_DRAIN);
 }
 
-/* ---- act ---------------------------------------------------------------------------------------------------------------- */
+/* ---- act --------------------------------------------------------------------------------------------------------- */
 
 static int check_joining(struct br_snapshot *s)
 {
 	struct br_family *f = s->fam;
 
 	if (f->origin && atomic_load(&f->written))
-		return br_error(-ESTALE, "%s: the origin has been written since it was opened, the store may have missed it",
+		return br_error(-ESTALE,
+				"%s: the origin has been written since it was opened, the store may have missed it",
 				s->dev.name);
 	/* When a stack is opened whose merge was interrupted, the others are attached before anything goes on. */
 	if (f->merging && (s->cfg.merging || atomic_load(&f->merge_wrote)))
@@ -237,7 +239,10 @@ static int step_format(struct br_op *op)
 	return br_op_await(op, S_FORMAT);
 }
 
-/* What a failed reset has left of the store nobody knows, and the table must not be believed any more; it may be tried again. */
+/*
+ * What a failed reset has left of the store nobody knows, and the table must not be believed any more; it may be tried
+ * again.
+ */
 static int step_spoiled(struct br_op *op)
 {
 	struct br_change *c = to_change(op);
@@ -263,7 +268,7 @@ static int step_mark(struct br_op *op)
 	return br_op_await(op, S_MARK);
 }
 
-/* ---- join and leave ----------------------------------------------------------------------------------------------------- */
+/* ---- join and leave ---------------------------------------------------------------------------------------------- */
 
 static int free_slot(const struct br_family *f)
 {
@@ -390,7 +395,7 @@ static int step_leave(struct br_op *op)
 	return S_RESUME;
 }
 
-/* ---- go on -------------------------------------------------------------------------------------------------------------- */
+/* ---- go on ------------------------------------------------------------------------------------------------------- */
 
 static int step_resume(struct br_op *op)
 {
@@ -453,7 +458,7 @@ static const struct br_op_step change_steps[] = {
 
 static const struct br_op_class change_class = { "change", change_finish, change_steps };
 
-/* ---- begin and end ------------------------------------------------------------------------------------------------------ */
+/* ---- begin and end ----------------------------------------------------------------------------------------------- */
 
 static void note_family(struct br_change *c, struct br_family *f)
 {
@@ -485,7 +490,9 @@ int br_change_begin(struct br_change *c, struct br_queue *q)
 	return 0;
 }
 
-/* The faces are stable from the first drain on, and nobody drains them for another op while we hold the control lock. */
+/*
+ * The faces are stable from the first drain on, and nobody drains them for another op while we hold the control lock.
+ */
 void br_change_expire(struct br_change *c)
 {
 	atomic_store(&c->expired, true);

@@ -10,12 +10,12 @@
  *	for each: done(table), forget pending	#                                     C -> D
  *	release(who waited)
  *
- * Inserting before draining means that readers can only become fewer; keeping the pending exception until they are gone is
- * what stops the origin's writers and merge meanwhile (seed 003).  One slow reader delays its chunk only.
+ * Inserting before draining means that readers can only become fewer; keeping the pending exception until they are gone
+ * is what stops the origin's writers and merge meanwhile (seed 003).  One slow reader delays its chunk only.
  *
- * Failure for one snapshot does not concern the others.  If the origin needed the copy, that snapshot is invalid: durably
- * so before anybody who waits for it goes on.  If only its own writer did, the writer gets the error and the place in
- * the store is given up.
+ * Failure for one snapshot does not concern the others.  If the origin needed the copy, that snapshot is invalid:
+ * durably so before anybody who waits for it goes on.  If only its own writer did, the writer gets the error and the
+ * place in the store is given up.
  *
  * Crash at any step: the base still has the old chunk, for nobody has been released.
  */
@@ -34,7 +34,7 @@ static struct br_cow *to_cow(struct br_op *op)
 	return br_container_of(op, struct br_cow, op);
 }
 
-/* ---- pending exceptions ------------------------------------------------------------------------------------------------- */
+/* ---- pending exceptions ------------------------------------------------------------------------------------------ */
 
 static struct br_list *bucket(struct br_snapshot *s, uint64_t old_chunk)
 {
@@ -71,7 +71,7 @@ void br_pending_unpark(struct br_leg *leg)
 	leg->foreign = false;
 }
 
-/* ---- making one --------------------------------------------------------------------------------------------------------- */
+/* ---- making one -------------------------------------------------------------------------------------------------- */
 
 static void add_part(struct br_cow *cow, struct br_snapshot *s)
 {
@@ -116,7 +116,7 @@ void br_cow_wait(struct br_family_chan *fc, struct br_leg *leg)
 	br_list_add_tail(&fc->cow_waiters, &leg->wait_link);
 }
 
-/* ---- a place in the store ----------------------------------------------------------------------------------------------- */
+/* ---- a place in the store ---------------------------------------------------------------------------------------- */
 
 static void tell_low_space(struct br_snapshot *s)
 {
@@ -262,7 +262,7 @@ void br_snapshot_unhold(struct br_snapshot *s, bool over)
 	}
 }
 
-/* ---- copy --------------------------------------------------------------------------------------------------------------- */
+/* ---- copy -------------------------------------------------------------------------------------------------------- */
 
 static uint32_t choose_dests(struct br_cow *cow)
 {
@@ -370,7 +370,7 @@ static int step_filled(struct br_op *op)
 	return S_FILL;
 }
 
-/* ---- commit ------------------------------------------------------------------------------------------------------------- */
+/* ---- commit ------------------------------------------------------------------------------------------------------ */
 
 static int step_commit(struct br_op *op)
 {
@@ -424,7 +424,7 @@ static int step_mark(struct br_op *op)
 	return br_op_await(op, S_INSERT);
 }
 
-/* ---- publish ------------------------------------------------------------------------------------------------------------ */
+/* ---- publish ----------------------------------------------------------------------------------------------------- */
 
 static void insert(struct br_cow_part *p)
 {

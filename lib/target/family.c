@@ -7,7 +7,7 @@
 
 enum { BUFFER_BYTES = 64 * 1024, BUFFER_MIN = 4096, FEW = 4 };
 
-/* ---- channels ----------------------------------------------------------------------------------------------------------- */
+/* ---- channels ---------------------------------------------------------------------------------------------------- */
 
 static struct br_family_chan *to_fc(struct br_chan *chan)
 {
@@ -71,7 +71,8 @@ static uint32_t buffer_bytes(const struct br_family *f)
 	for (uint32_t i = 0; i < f->nr_slots; i++)
 		if (f->snaps[i])
 			largest = BR_MAX(largest, f->snaps[i]->cfg.chunk_bytes);
-	return largest ? between(BUFFER_MIN, (uint32_t)BR_MIN(largest, (uint64_t)BUFFER_BYTES), BUFFER_BYTES) : BUFFER_BYTES;
+	return largest ? between(BUFFER_MIN, (uint32_t)BR_MIN(largest, (uint64_t)BUFFER_BYTES),
+				 BUFFER_BYTES) : BUFFER_BYTES;
 }
 
 /* A write of the origin needs one part a snapshot at a time, so there are always as many as there can be snapshots. */
@@ -81,14 +82,15 @@ static int make_pools(struct br_family_chan *fc)
 	uint32_t depth = fc->chan.queue->depth, cows = between(FEW, depth / 4, BR_FAMILY_COWS);
 	int r;
 
-	r = br_pool_init(&fc->legs, env, sizeof(struct br_leg), BR_CACHE_LINE, between(8 * FEW, 2 * depth, BR_FAMILY_LEGS));
+	r = br_pool_init(&fc->legs, env, sizeof(struct br_leg), BR_CACHE_LINE,
+			 between(8 * FEW, 2 * depth, BR_FAMILY_LEGS));
 	if (r == 0)
 		r = br_pool_init(&fc->cows, env, sizeof(struct br_cow), BR_CACHE_LINE, cows);
 	if (r == 0)
 		r = br_pool_init(&fc->parts, env, sizeof(struct br_cow_part), BR_CACHE_LINE, BR_FAMILY_MAX + cows);
 	if (r == 0)
-		r = br_copier_open(fc->chan.queue, between(FEW, depth / 8, BR_FAMILY_BUFFERS), buffer_bytes(br_chan_family(fc)),
-				   &fc->copier);
+		r = br_copier_open(fc->chan.queue, between(FEW, depth / 8, BR_FAMILY_BUFFERS),
+				   buffer_bytes(br_chan_family(fc)), &fc->copier);
 	return r;
 }
 
@@ -140,7 +142,7 @@ void br_face_chan_close(struct br_chan *chan)
 	br_chan_put(&face->fc->chan);
 }
 
-/* ---- the family itself -------------------------------------------------------------------------------------------------- */
+/* ---- the family itself ------------------------------------------------------------------------------------------- */
 
 static void family_submit(struct br_chan *chan, struct br_req *req)
 {

@@ -2,9 +2,9 @@
 /*
  * A family: one base device, its snapshots, and (maybe) the origin through which the base is written.
  *
- * The faces that the application sees, struct br_origin and struct br_snapshot, are devices; what they share on one queue
- * (channels to base and stores, pools, the copier) is the channel of the family, a device that nobody sees.  So a family
- * channel exists once a queue, however many faces the queue uses.
+ * The faces that the application sees, struct br_origin and struct br_snapshot, are devices; what they share on one
+ * queue (channels to base and stores, pools, the copier) is the channel of the family, a device that nobody sees.  So a
+ * family channel exists once a queue, however many faces the queue uses.
  *
  * What may change when.  The list of snapshots, their chunk sizes and `merging` change only while every face is drained
  * (br_dev_drain(), attach.c), so the I/O path reads them without a lock.  fam->lock protects the pending exceptions and
@@ -17,9 +17,9 @@
  *	C pending, completed	in the table as BR_EX_DRAINING, pending
  *	D completed		in the table as BR_EX_DONE, no pending
  *
- * Look-ups without the lock see one word of the table: the snapshot's side takes C and D for mapped, the origin's side and
- * merge go on only with D, so there is no order of two look-ups that could be wrong.  Under the lock both sides look for
- * the pending exception: the origin's side first.
+ * Look-ups without the lock see one word of the table: the snapshot's side takes C and D for mapped, the origin's side
+ * and merge go on only with D, so there is no order of two look-ups that could be wrong.  Under the lock both sides
+ * look for the pending exception: the origin's side first.
  */
 #ifndef BR_TARGET_FAMILY_H
 #define BR_TARGET_FAMILY_H
@@ -65,10 +65,13 @@ struct br_family {
 	uint64_t min_chunk;		/* of the snapshots, 0: none; likewise */
 	struct br_snapshot *merging;	/* likewise */
 	_Atomic bool writable;		/* an origin is open, and may write */
-	_Atomic bool written;		/* since it was opened: a store attached now may have missed something (-ESTALE) */
-	_Atomic bool merge_wrote;	/* since then the base may have been written, unseen by stores that are not attached */
+	/* since it was opened: a store attached now may have missed something (-ESTALE) */
+	_Atomic bool written;
+	/* since then the base may have been written, unseen by stores that are not attached */
+	_Atomic bool merge_wrote;
 	struct br_mutex lock;
-	struct br_range_lock turn;	/* [0, 1): held by merge for one round, by a change (attach.c) for all its steps */
+	/* [0, 1): held by merge for one round, by a change (attach.c) for all its steps */
+	struct br_range_lock turn;
 };
 
 struct br_origin {
@@ -99,7 +102,8 @@ struct br_snapshot {
 	struct br_extable *table;
 	struct br_dset readers;		/* who reads the base on behalf of this snapshot */
 	struct br_snap_store store;
-	struct br_range_lock merge_lock;	/* chunks; writes share, merge excludes; only while fam->merging == this */
+	/* chunks; writes share, merge excludes; only while fam->merging == this */
+	struct br_range_lock merge_lock;
 	struct br_list pending[BR_PENDING_BUCKETS];	/* struct br_cow_part.link; under fam->lock */
 	struct br_list held;		/* struct br_cow.held_link: waiting for space; under fam->lock */
 	bool hold_over;			/* under fam->lock: hold_ns has passed, who is held gives up */
@@ -237,8 +241,8 @@ struct br_cow_part *br_pending_find(struct br_snapshot *s, uint64_t old_chunk);	
 void br_pending_park(struct br_cow_part *p, struct br_leg *leg);			/* under fam->lock; launches */
 void br_pending_unpark(struct br_leg *leg);	/* first thing when it goes on */
 /*
- * Under fam->lock: a copy-out of the chunk at @offset for @n snapshots of equal chunk size, registered as pending; started
- * by br_cow_start() without the lock.  NULL: no cow or too few parts; wait by br_cow_wait().
+ * Under fam->lock: a copy-out of the chunk at @offset for @n snapshots of equal chunk size, registered as pending;
+ * started by br_cow_start() without the lock.  NULL: no cow or too few parts; wait by br_cow_wait().
  */
 struct br_cow *br_cow_make(struct br_family_chan *fc, struct br_snapshot *const *snaps, uint32_t n, uint64_t offset);
 void br_cow_start(struct br_cow *cow);

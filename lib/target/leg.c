@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Pieces of requests.  A request is cut where chunks end; each piece (leg) finds its own way and is counted in its parent
- * (req.h).  Legs come from a pool of the queue: a request that is larger than the pool gets the rest of its legs as the
- * first ones come home.
+ * Pieces of requests.  A request is cut where chunks end; each piece (leg) finds its own way and is counted in its
+ * parent (req.h).  Legs come from a pool of the queue: a request that is larger than the pool gets the rest of its legs
+ * as the first ones come home.
  */
 #include <errno.h>
 
 #include "target/family.h"
 
-/* ---- splitting ---------------------------------------------------------------------------------------------------------- */
+/* ---- splitting --------------------------------------------------------------------------------------------------- */
 
 /* Where may a request not cross?  0: anywhere. */
 static uint64_t split_unit(const struct br_family *f, const struct br_snapshot *face, const struct br_req *req)
@@ -97,7 +97,7 @@ void br_family_split(struct br_family_chan *fc, struct br_req *req)
 	br_family_more_legs(fc, req);
 }
 
-/* ---- the end of a leg --------------------------------------------------------------------------------------------------- */
+/* ---- the end of a leg -------------------------------------------------------------------------------------------- */
 
 static void give_leg(struct br_leg *leg)
 {
@@ -135,7 +135,7 @@ void br_leg_op_finish(struct br_op *op, int error)
 	br_leg_finish(br_container_of(op, struct br_leg, op), error);
 }
 
-/* ---- flushes ------------------------------------------------------------------------------------------------------------ */
+/* ---- flushes ----------------------------------------------------------------------------------------------------- */
 
 static void flush_leg(struct br_family_chan *fc, struct br_req *req, struct br_chan *to)
 {
@@ -156,8 +156,8 @@ static void more_flush(struct br_task *task)
 }
 
 /*
- * Where may data of this face be that is not durable?  The origin's: in the base; a snapshot's: in its store; both while
- * they are being merged, when both faces are one.
+ * Where may data of this face be that is not durable?  The origin's: in the base; a snapshot's: in its store; both
+ * while they are being merged, when both faces are one.
  */
 void br_family_flush(struct br_family_chan *fc, struct br_req *req)
 {
@@ -181,7 +181,7 @@ void br_family_flush(struct br_family_chan *fc, struct br_req *req)
 	br_req_legs_end(req);
 }
 
-/* ---- the way down ------------------------------------------------------------------------------------------------------- */
+/* ---- the way down ------------------------------------------------------------------------------------------------ */
 
 /* Address in the store of what the leg wants. */
 static uint64_t store_offset(const struct br_leg *leg, const struct br_snapshot *s, uint64_t new_chunk)

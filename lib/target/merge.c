@@ -2,8 +2,9 @@
 /*
  * Merge: fold a snapshot back into its base while both are in use.
  *
- * From the moment the family is in merging mode the faces of origin and snapshot are one: both show the snapshot.  Rounds
- * take the newest exceptions from the end of the store, so that what is left on disk is a valid store at any time:
+ * From the moment the family is in merging mode the faces of origin and snapshot are one: both show the snapshot.
+ * Rounds take the newest exceptions from the end of the store, so that what is left on disk is a valid store at any
+ * time:
  *
  *	until the store is empty:
  *		wait while paused; take a turn (no change of the family meanwhile)
@@ -16,9 +17,10 @@
  *
  * Readers are not held up at all: until the entry is forgotten they find the same bytes in the store as in the base.
  *
- * Crash in any step: entries still there are merged again, and no write was let through to their chunks meanwhile, so doing
- * it twice gives the same bytes.  A removal that fails is like a crash: until the store is opened again, its chunks and
- * all others take no more writes.  After any other failure the mapping that still exists goes on, and merge may be tried again.
+ * Crash in any step: entries still there are merged again, and no write was let through to their chunks meanwhile, so
+ * doing it twice gives the same bytes.  A removal that fails is like a crash: until the store is opened again, its
+ * chunks and all others take no more writes.  After any other failure the mapping that still exists goes on, and merge
+ * may be tried again.
  */
 #include "target/merge.h"
 
@@ -59,8 +61,8 @@ struct br_merge {
 	_Atomic uint64_t bytes_per_s;	/* 0: no limit */
 };
 
-enum { S_CONTROL, S_OPEN, S_PAUSE, S_LAST, S_ADMIT, S_TURN, S_GUARD, S_LOCK, S_COPY, S_FLUSH, S_REMOVE, S_BROKEN, S_FORGET,
-       S_ROUND_END, S_CLOSE, S_CLOSED };
+enum { S_CONTROL, S_OPEN, S_PAUSE, S_LAST, S_ADMIT, S_TURN, S_GUARD, S_LOCK, S_COPY, S_FLUSH, S_REMOVE, S_BROKEN,
+       S_FORGET, S_ROUND_END, S_CLOSE, S_CLOSED };
 
 static struct br_merge *to_merge(struct br_op *op)
 {
@@ -72,7 +74,7 @@ static struct br_chan *store_chan(struct br_merge *m)
 	return m->fc->ways[m->snap->slot].store;
 }
 
-/* ---- begin -------------------------------------------------------------------------------------------------------------- */
+/* ---- begin ------------------------------------------------------------------------------------------------------- */
 
 static int step_control(struct br_op *op)
 {
@@ -93,7 +95,7 @@ static int step_open(struct br_op *op)
 	return S_PAUSE;
 }
 
-/* ---- what comes next ---------------------------------------------------------------------------------------------------- */
+/* ---- what comes next --------------------------------------------------------------------------------------------- */
 
 static int step_pause(struct br_op *op)
 {
@@ -152,7 +154,7 @@ static int step_turn(struct br_op *op)
 	return br_op_await(op, BR_MUTANT("merge-ignores-other-snapshots") ? S_LOCK : S_GUARD);
 }
 
-/* ---- one round ---------------------------------------------------------------------------------------------------------- */
+/* ---- one round --------------------------------------------------------------------------------------------------- */
 
 /* The smallest chunk of all divides every other, so its steps touch each chunk of each snapshot. */
 static int step_guard(struct br_op *op)
@@ -203,8 +205,8 @@ static int step_copy(struct br_op *op)
 
 		m->dests[i] = (struct br_copy_dest){ .chan = m->fc->base, .offset = e.old_chunk << shift };
 		m->copies[i] = (struct br_copy){ .source = store_chan(m), .offset = e.new_chunk << shift,
-						 .length = in_base(m, e.old_chunk), .dests = &m->dests[i], .nr_dests = 1,
-						 .flags = BR_BACKGROUND };
+						 .length = in_base(m, e.old_chunk), .dests = &m->dests[i],
+						 .nr_dests = 1, .flags = BR_BACKGROUND };
 		if (m->copies[i].length)
 			br_copier_start(m->fc->copier, &m->copies[i], op);
 	}
@@ -233,8 +235,9 @@ static int step_remove(struct br_op *op)
 }
 
 /*
- * Are the entries still on the disk?  Nobody knows, until the store is loaded anew.  Base and store are equal there and must
- * stay so, or the next open might show the older one: no more writes (step_route() in origin.c), and no second attempt.
+ * Are the entries still on the disk?  Nobody knows, until the store is loaded anew.  Base and store are equal there and
+ * must stay so, or the next open might show the older one: no more writes (step_route() in origin.c), and no second
+ * attempt.
  */
 static int step_broken(struct br_op *op)
 {
@@ -273,7 +276,7 @@ static int step_round_end(struct br_op *op)
 	return op->error ? S_CLOSE : S_PAUSE;
 }
 
-/* ---- end ---------------------------------------------------------------------------------------------------------------- */
+/* ---- end --------------------------------------------------------------------------------------------------------- */
 
 static int step_close(struct br_op *op)
 {
@@ -328,7 +331,7 @@ static const struct br_op_step merge_steps[] = {
 
 static const struct br_op_class merge_class = { "merge", merge_finish, merge_steps };
 
-/* ---- both faces, meanwhile ---------------------------------------------------------------------------------------------- */
+/* ---- both faces, meanwhile --------------------------------------------------------------------------------------- */
 
 void br_merge_start_leg(struct br_leg *leg)
 {
@@ -348,7 +351,7 @@ void br_merge_start_leg(struct br_leg *leg)
 	}
 }
 
-/* ---- from outside ------------------------------------------------------------------------------------------------------- */
+/* ---- from outside ------------------------------------------------------------------------------------------------ */
 
 static void begin(struct br_task *task)
 {

@@ -21,8 +21,8 @@ struct br_merge_cfg {
 };
 
 /*
- * Start on the service queue a merge of @s, which is in merging mode (BR_CHANGE_MERGE).  Owner of no queue.  @s must stay
- * open until on_end().
+ * Start on the service queue a merge of @s, which is in merging mode (BR_CHANGE_MERGE).  Owner of no queue.  @s must
+ * stay open until on_end().
  */
 int br_merge_start(struct br_snapshot *s, const struct br_merge_cfg *cfg, struct br_merge **ret);
 void br_merge_set_rate(struct br_merge *m, uint64_t bytes_per_s, uint64_t iops);

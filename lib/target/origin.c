@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The origin.  Reads and flushes pass.  A write is cut at the smallest chunk of the snapshots; each snapshot that has no
- * completed exception for its chunk gets one (cow.c) before the write goes out.  The origin always wins: a snapshot that
- * cannot take its copy becomes invalid, and the write goes on.
+ * The origin.  Reads and flushes pass.  A write is cut at the smallest chunk of the snapshots; each snapshot that has
+ * no completed exception for its chunk gets one (cow.c) before the write goes out.  The origin always wins: a snapshot
+ * that cannot take its copy becomes invalid, and the write goes on.
  */
 #include "target/origin.h"
 
@@ -19,7 +19,7 @@ static struct br_leg *to_leg(struct br_op *op)
 	return br_container_of(op, struct br_leg, op);
 }
 
-/* ---- does anybody need the old data? ------------------------------------------------------------------------------------ */
+/* ---- does anybody need the old data? ----------------------------------------------------------------------------- */
 
 /* Is the chunk that the leg writes to this snapshot's business at all? */
 static bool concerns(const struct br_leg *leg, const struct br_snapshot *s)
@@ -50,7 +50,7 @@ static bool all_protected(struct br_leg *leg)
 	return true;
 }
 
-/* ---- a write that has to wait ------------------------------------------------------------------------------------------- */
+/* ---- a write that has to wait ------------------------------------------------------------------------------------ */
 
 /*
  *	merging? share its lock of the chunk; if the chunk is still in the store: write there, and done
@@ -58,7 +58,8 @@ static bool all_protected(struct br_leg *leg)
  *			going invalid?	wait until that is durable
  *			pending?	remember it
  *			none?		make a copy-out, one for all of equal chunk size
- *		wait for one of them; go to again		# each is looked at afresh: nothing is owned across snapshots
+ *		wait for one of them; go to again		# each is looked at afresh: nothing is owned across
+ *		snapshots
  *	write
  *	give the lock back
  *
@@ -267,7 +268,7 @@ void br_origin_protect(struct br_leg *leg, struct br_family_chan *fc, uint64_t o
 	br_op_start(&leg->op, &protect_class, fc->chan.queue);
 }
 
-/* ---- the face ----------------------------------------------------------------------------------------------------------- */
+/* ---- the face ---------------------------------------------------------------------------------------------------- */
 
 void br_origin_start_leg(struct br_leg *leg)
 {
@@ -346,7 +347,8 @@ static void describe(struct br_origin *o, bool rdonly)
 	uint32_t caps = atomic_load(&base->caps);
 
 	br_dev_like(d, base);
-	caps &= ~(uint32_t)(BR_CAP_EXTENTS | BR_CAP_FAST_ZEROES | BR_CAP_DISCARD_ZEROES);	/* a merge ignores discards */
+	/* a merge ignores discards */
+	caps &= ~(uint32_t)(BR_CAP_EXTENTS | BR_CAP_FAST_ZEROES | BR_CAP_DISCARD_ZEROES);
 	atomic_store(&d->caps, rdonly ? caps & ~(uint32_t)(BR_CAP_WRITE | BR_CAP_DISCARD) : caps);
 	d->lower[0] = base;
 	d->nr_lower = 1;

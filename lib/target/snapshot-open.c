@@ -84,7 +84,7 @@ struct br_snapshot *br_dev_to_snapshot(struct br_dev *dev)
 	return br_container_of(dev, struct br_snapshot, dev);
 }
 
-/* ---- new ---------------------------------------------------------------------------------------------------------------- */
+/* ---- new --------------------------------------------------------------------------------------------------------- */
 
 static void hold_is_over(struct br_task *task)
 {
@@ -132,9 +132,11 @@ static int check_sizes(const struct br_snapshot *s)
 		return br_error(-EINVAL, "chunk size %" PRIu64 " is not a multiple of the logical block, %u", chunk,
 				BR_MAX(base->logical_block, store->logical_block));
 	if (bytes && (bytes < atomic_load(&base->bytes) || bytes % base->logical_block))
-		return br_error(-EINVAL, "snapshot size %" PRIu64 " is smaller than its base or not whole blocks", bytes);
+		return br_error(-EINVAL, "snapshot size %" PRIu64 " is smaller than its base or not whole blocks",
+				bytes);
 	if (atomic_load(&s->fam->writable) && !(atomic_load(&store->caps) & BR_CAP_WRITE))
-		return br_error(-EROFS, "%s cannot be written, and so could not keep what the origin overwrites", store->name);
+		return br_error(-EROFS, "%s cannot be written, and so could not keep what the origin overwrites",
+				store->name);
 	if (s->cfg.merging && bytes > atomic_load(&base->bytes))
 		return br_error(-EINVAL, "a snapshot that is longer than its base cannot be merged");
 	if (base == store)
@@ -208,7 +210,7 @@ int br_snapshot_new(struct br_dev *over, struct br_dev *store, const struct br_s
 	return 0;
 }
 
-/* ---- load --------------------------------------------------------------------------------------------------------------- */
+/* ---- load -------------------------------------------------------------------------------------------------------- */
 
 static void expect_exception(void *arg, struct br_snap_entry e)
 {

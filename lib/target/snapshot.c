@@ -17,7 +17,7 @@ static struct br_leg *to_leg(struct br_op *op)
 	return br_container_of(op, struct br_leg, op);
 }
 
-/* ---- validity ----------------------------------------------------------------------------------------------------------- */
+/* ---- validity ---------------------------------------------------------------------------------------------------- */
 
 enum br_gone br_snapshot_gone(struct br_snapshot *s)
 {
@@ -55,7 +55,7 @@ static void refuse(struct br_leg *leg)
 	br_leg_finish(leg, -EIO);
 }
 
-/* ---- reads -------------------------------------------------------------------------------------------------------------- */
+/* ---- reads ------------------------------------------------------------------------------------------------------- */
 
 /* Behind the end of the base a snapshot reads zeroes, as far as nothing was written there. */
 static bool reads_zeroes(struct br_leg *leg)
@@ -82,8 +82,8 @@ static void read_base(struct br_leg *leg)
 }
 
 /*
- * A hit needs no entry: what the store holds stays there.  A miss is looked up again with the entry in hand (decision D3):
- * now either the copy-out sees that we are inside, or we see its exception.
+ * A hit needs no entry: what the store holds stays there.  A miss is looked up again with the entry in hand (decision
+ * D3): now either the copy-out sees that we are inside, or we see its exception.
  */
 static void start_read(struct br_leg *leg)
 {
@@ -104,7 +104,7 @@ static void start_read(struct br_leg *leg)
 	read_base(leg);
 }
 
-/* ---- writes ------------------------------------------------------------------------------------------------------------- */
+/* ---- writes ------------------------------------------------------------------------------------------------------ */
 
 /*
  *	again:	completed?	write to the store
@@ -217,12 +217,12 @@ static void start_write(struct br_leg *leg)
 		br_op_start(&leg->op, &write_class, leg->fc->chan.queue);
 }
 
-/* ---- discards ----------------------------------------------------------------------------------------------------------- */
+/* ---- discards ---------------------------------------------------------------------------------------------------- */
 
 /*
- * With discard_zeroes_cow: a remapped chunk reads zeroes afterwards if it was covered; a part of it is a hint to the store.
- * An unmapped chunk is left alone, or, with passdown, discarded in the base, where that is a write to the other snapshots
- * and to stores that are attached later.  A base without an origin is nobody's to discard.
+ * With discard_zeroes_cow: a remapped chunk reads zeroes afterwards if it was covered; a part of it is a hint to the
+ * store. An unmapped chunk is left alone, or, with passdown, discarded in the base, where that is a write to the other
+ * snapshots and to stores that are attached later.  A base without an origin is nobody's to discard.
  */
 static void start_discard(struct br_leg *leg)
 {
@@ -249,7 +249,7 @@ static void start_discard(struct br_leg *leg)
 	}
 }
 
-/* ---- the face ----------------------------------------------------------------------------------------------------------- */
+/* ---- the face ---------------------------------------------------------------------------------------------------- */
 
 void br_snapshot_start_leg(struct br_leg *leg)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The snapshot target as the API sees it.  Making and changing snapshots is done by ops (attach.c), which the API runs on
- * a queue of its own and waits for, or leaves to a job.
+ * The snapshot target as the API sees it.  Making and changing snapshots is done by ops (attach.c), which the API runs
+ * on a queue of its own and waits for, or leaves to a job.
  */
 #ifndef BR_TARGET_SNAPSHOT_H
 #define BR_TARGET_SNAPSHOT_H

@@ -66,7 +66,7 @@ static struct blkremap_dev *formatted_store(uint64_t chunk_bytes)
 	return store;
 }
 
-/* ---- base.h --------------------------------------------------------------------------------------------------------- */
+/* ---- base.h ------------------------------------------------------------------------------------------------------ */
 
 static void a_context_refuses_what_it_does_not_know(void **state)
 {
@@ -164,7 +164,7 @@ static void no_event_is_0(void **state)
 	assert_int_equal(blkremap_event_next(ctx, &e), 0);
 }
 
-/* ---- dev.h ---------------------------------------------------------------------------------------------------------- */
+/* ---- dev.h ------------------------------------------------------------------------------------------------------- */
 
 static void memory_is_of_whole_sectors(void **state)
 {
@@ -287,7 +287,7 @@ static void what_is_not_suspended_cannot_be_resumed(void **state)
 	close_dev(dev);
 }
 
-/* ---- io.h ----------------------------------------------------------------------------------------------------------- */
+/* ---- io.h -------------------------------------------------------------------------------------------------------- */
 
 static void blocking_calls_check_their_range(void **state)
 {
@@ -387,7 +387,7 @@ static void maps_end_at_the_end(void **state)
 	close_dev(dev);
 }
 
-/* ---- target.h ------------------------------------------------------------------------------------------------------- */
+/* ---- target.h ---------------------------------------------------------------------------------------------------- */
 
 static void formatting_never_overwrites_unasked(void **state)
 {
@@ -489,7 +489,7 @@ static void the_size_of_stores_is_computed(void **state)
 	fails(blkremap_meta_size("snapshot", MIB, 5000, &bytes), -EINVAL);
 }
 
-/* ---- job.h ---------------------------------------------------------------------------------------------------------- */
+/* ---- job.h ------------------------------------------------------------------------------------------------------- */
 
 static void jobs_fit_their_device(void **state)
 {
@@ -559,7 +559,7 @@ static void checking_a_blank_store_says_so(void **state)
 	unlink(path);
 }
 
-/* ---- backend.h ------------------------------------------------------------------------------------------------------ */
+/* ---- backend.h --------------------------------------------------------------------------------------------------- */
 
 static void a_backend_must_make_sense(void **state)
 {

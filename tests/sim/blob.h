@@ -2,8 +2,8 @@
 /*
  * Blobs: the contents of one block of a simulated disk, immutable once made, so that a thousand images can share them.
  *
- * They live on a stack: worlds are nested strictly (a recovery runs inside the crash that it recovers from), so whatever
- * the inner world made is given back at once.
+ * They live on a stack: worlds are nested strictly (a recovery runs inside the crash that it recovers from), so
+ * whatever the inner world made is given back at once.
  *
  *	mark = sim_blobs_mark(bs);
  *	b = sim_blob_make(bs, data, 512);

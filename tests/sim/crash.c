@@ -37,7 +37,7 @@ struct point {
 	uint64_t base, rng;
 };
 
-/* ---- figures ------------------------------------------------------------------------------------------------------------ */
+/* ---- figures ----------------------------------------------------------------------------------------------------- */
 
 uint64_t sim_real_ns(void)
 {
@@ -89,7 +89,7 @@ static bool see(struct sim_crash *c, uint64_t hash)
 	return true;
 }
 
-/* ---- the candidates ----------------------------------------------------------------------------------------------------- */
+/* ---- the candidates ---------------------------------------------------------------------------------------------- */
 
 static struct block *block_of(struct point *p, struct sim_disk *d, uint64_t at)
 {
@@ -156,7 +156,7 @@ static void gather(struct point *p)
 	}
 }
 
-/* ---- one image ---------------------------------------------------------------------------------------------------------- */
+/* ---- one image --------------------------------------------------------------------------------------------------- */
 
 static uint64_t image_hash(const struct point *p)
 {
@@ -243,7 +243,8 @@ static bool is_wanted(const struct point *p)
 	const struct sim_crash *c = p->crash;
 	uint32_t depth = p->world->depth;
 
-	return depth < c->target.n && c->target.step[depth].point == p->number && c->target.step[depth].state == p->state;
+	return depth < c->target.n && c->target.step[depth].point == p->number &&
+	       c->target.step[depth].state == p->state;
 }
 
 /* The blocks' choices make an image: is it right? */
@@ -264,7 +265,7 @@ static void look_at(struct point *p)
 		verify(p, hash);
 }
 
-/* ---- all of them -------------------------------------------------------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 static bool next_combination(struct point *p)
 {
@@ -285,7 +286,7 @@ static bool is_small(const struct point *p, uint64_t limit)
 	return product <= limit;
 }
 
-/* ---- or a structured set ------------------------------------------------------------------------------------------------ */
+/* ---- or a structured set ----------------------------------------------------------------------------------------- */
 
 static void choose_stable(struct point *p)
 {

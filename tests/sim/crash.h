@@ -4,8 +4,8 @@
  * and does a recovery of each keep all promises?
  *
  * Candidates of a block are its stable content and that of each unstable write that covers it.  If the product over all
- * blocks is small, every combination is an image; else a structured set of them: nothing and everything, a device alone lost
- * or alone kept, one write dropped or alone kept, pairs, torn writes, prefixes in order of completion, and chance.
+ * blocks is small, every combination is an image; else a structured set of them: nothing and everything, a device alone
+ * lost or alone kept, one write dropped or alone kept, pairs, torn writes, prefixes in order of completion, and chance.
  * An image that was verified under the same promises is not looked at again.
  *
  * Verification is the scenario's: a task in a fresh world (FIFO schedule) whose disks are the image.  On a sample it is

@@ -7,7 +7,7 @@
 
 #include "base/compiler.h"
 
-/* ---- life --------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 uint64_t sim_block_hash(const struct sim_disk *d, uint64_t block, const struct sim_blob *b)
 {
@@ -26,8 +26,8 @@ static struct sim_disk *disk_alloc(uint64_t nr_blocks)
 	return d;
 }
 
-struct sim_disk *sim_disk_new(struct sim_blobs *blobs, const char *name, uint32_t index, uint64_t bytes, uint32_t block_bytes,
-			      const struct sim_disk_kind *kind)
+struct sim_disk *sim_disk_new(struct sim_blobs *blobs, const char *name, uint32_t index, uint64_t bytes,
+			      uint32_t block_bytes, const struct sim_disk_kind *kind)
 {
 	struct sim_disk *d = disk_alloc(bytes / block_bytes);
 
@@ -104,7 +104,7 @@ void sim_disk_grow(struct sim_disk *d, uint64_t bytes)
 	d->nr_blocks = n;
 }
 
-/* ---- becoming stable ---------------------------------------------------------------------------------------------------- */
+/* ---- becoming stable --------------------------------------------------------------------------------------------- */
 
 static bool covers(const struct sim_write *w, uint64_t block)
 {
@@ -120,8 +120,8 @@ static bool is_spent(const struct sim_write *w)
 }
 
 /*
- * @w's content of @block is stable now.  Older ones that had completed before @w was even submitted were replaced in the
- * device's cache and cannot come back; those that raced with it can.
+ * @w's content of @block is stable now.  Older ones that had completed before @w was even submitted were replaced in
+ * the device's cache and cannot come back; those that raced with it can.
  */
 static void settle_block(struct sim_disk *d, const struct sim_write *w, uint64_t block)
 {
@@ -158,7 +158,7 @@ static void settle(struct sim_disk *d, struct sim_write *w)
 	}
 }
 
-/* ---- requests ----------------------------------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 static const struct sim_blob *content(struct sim_disk *d, uint64_t block, uint32_t i, const void *data, uint32_t flags)
 {

@@ -59,8 +59,8 @@ struct sim_disk {
 	struct sim_blobs *blobs;
 };
 
-struct sim_disk *sim_disk_new(struct sim_blobs *blobs, const char *name, uint32_t index, uint64_t bytes, uint32_t block_bytes,
-			      const struct sim_disk_kind *kind);
+struct sim_disk *sim_disk_new(struct sim_blobs *blobs, const char *name, uint32_t index, uint64_t bytes,
+			      uint32_t block_bytes, const struct sim_disk_kind *kind);
 /* What is stable there is stable and visible here. */
 struct sim_disk *sim_disk_fork(const struct sim_disk *from);
 void sim_disk_free(struct sim_disk *d);

@@ -9,7 +9,10 @@ struct blkremap_ctx;
 struct blkremap_dev;
 struct sim_world;
 
-/* Open a disk of this world by name; it is made, of zeroes, when there is none of that name.  The world's ->kind applies. */
+/*
+ * Open a disk of this world by name; it is made, of zeroes, when there is none of that name.  The world's ->kind
+ * applies.
+ */
 int sim_face_disk(struct sim_world *w, struct blkremap_ctx *ctx, const char *name, uint64_t bytes, uint32_t block_bytes,
 		  struct blkremap_dev **ret_dev);
 

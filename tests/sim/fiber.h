@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Cooperative threads: a stack and a place in it.  Stacks are reused through a pool, abandoned fibers are simply forgotten. */
+/*
+ * Cooperative threads: a stack and a place in it.  Stacks are reused through a pool, abandoned fibers are simply
+ * forgotten.
+ */
 #ifndef SIM_FIBER_H
 #define SIM_FIBER_H
 

@@ -44,7 +44,7 @@ struct sim_model {
 	struct op op[SIM_MODEL_OPS];
 };
 
-/* ---- life --------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 struct sim_model *sim_model_new(void)
 {
@@ -117,7 +117,7 @@ static _Noreturn void too_much(const char *what)
 	abort();
 }
 
-/* ---- registers ---------------------------------------------------------------------------------------------------------- */
+/* ---- registers --------------------------------------------------------------------------------------------------- */
 
 /* Was @a over before @b began? */
 static bool precedes(const struct write *a, const struct write *b)
@@ -205,7 +205,7 @@ void sim_model_crash(struct sim_model *m)
 	memset(m->op, 0, sizeof(m->op));
 }
 
-/* ---- writes ------------------------------------------------------------------------------------------------------------- */
+/* ---- writes ------------------------------------------------------------------------------------------------------ */
 
 static uint32_t free_op(struct sim_model *m)
 {
@@ -247,7 +247,8 @@ uint32_t sim_model_write(struct sim_model *m, uint32_t vol, uint64_t lba, uint32
 
 	vol = real_vol(m, vol);
 	v = &m->vol[vol];
-	m->op[at] = (struct op){ .vol = vol, .n = n, .lba = lba, .used = true, .value = vol << SIM_VALUE_SHIFT | ++v->writes };
+	m->op[at] = (struct op){ .vol = vol, .n = n, .lba = lba, .used = true,
+				 .value = vol << SIM_VALUE_SHIFT | ++v->writes };
 	for (uint32_t i = 0; i < n; i++) {
 		sim_stamp_fill((uint8_t *)buf + (uint64_t)i * SIM_SECTOR, m->op[at].value, lba + i);
 		add_write(&v->reg[lba + i], m->op[at].value, now, horizon(m));
@@ -302,7 +303,7 @@ void sim_model_flush_ack(struct sim_model *m, uint32_t vol, uint32_t flush, int 
 	sim_model_now(m);
 }
 
-/* ---- reads -------------------------------------------------------------------------------------------------------------- */
+/* ---- reads ------------------------------------------------------------------------------------------------------- */
 
 static const struct write *find_write(const struct reg *r, uint32_t value)
 {
@@ -378,8 +379,8 @@ static enum sim_verdict read_sector(struct sim_model *m, uint32_t vol, uint64_t 
 	return read_reg(m, vol, &m->vol[vol].reg[lba], value, since);
 }
 
-enum sim_verdict sim_model_read(struct sim_model *m, uint32_t vol, uint64_t lba, uint32_t n, const void *buf, uint32_t since,
-				uint64_t *ret_lba)
+enum sim_verdict sim_model_read(struct sim_model *m, uint32_t vol, uint64_t lba, uint32_t n, const void *buf,
+				uint32_t since, uint64_t *ret_lba)
 {
 	vol = real_vol(m, vol);
 	for (uint32_t i = 0; i < n; i++) {
@@ -397,12 +398,13 @@ enum sim_verdict sim_model_read(struct sim_model *m, uint32_t vol, uint64_t lba,
 
 const char *sim_verdict_name(enum sim_verdict v)
 {
-	static const char *const names[] = { "right", "GARBAGE", "FOREIGN", "STALE", "STALE_DURABLE", "FUTURE", "NOT_FROZEN" };
+	static const char *const names[] = { "right", "GARBAGE", "FOREIGN", "STALE", "STALE_DURABLE", "FUTURE",
+					     "NOT_FROZEN" };
 
 	return names[v];
 }
 
-/* ---- views -------------------------------------------------------------------------------------------------------------- */
+/* ---- views ------------------------------------------------------------------------------------------------------- */
 
 void sim_model_take(struct sim_model *m, uint32_t vol, uint32_t origin)
 {

@@ -4,11 +4,12 @@
  * with the library and knows nothing of chunks, stores or exceptions.
  *
  * A volume is an array of registers.  While nothing crashes a register is linearizable: a read returns the last
- * acknowledged write, or one that is still in flight, and what was read is not un-read.  After a crash it may hold w unless
- * a durable write came after w; durable: acknowledged with FUA, or before the submission of a flush that was acknowledged.
+ * acknowledged write, or one that is still in flight, and what was read is not un-read.  After a crash it may hold w
+ * unless a durable write came after w; durable: acknowledged with FUA, or before the submission of a flush that was
+ * acknowledged.
  *
- * Views.  A snapshot's registers begin as what its origin's could hold at the point in time, and only writes through the
- * snapshot change them.  Merging keeps the snapshot's view as it is; when it is done the origin's is that view.
+ * Views.  A snapshot's registers begin as what its origin's could hold at the point in time, and only writes through
+ * the snapshot change them.  Merging keeps the snapshot's view as it is; when it is done the origin's is that view.
  *
  *	op = sim_model_write(m, vol, lba, n, buf);	buf is filled with stamps to be written
  *	r = blkremap_pwrite(...);
@@ -55,8 +56,8 @@ void sim_model_ack(struct sim_model *m, uint32_t op, int result, bool fua);
 uint32_t sim_model_flush(struct sim_model *m, uint32_t vol);
 void sim_model_flush_ack(struct sim_model *m, uint32_t vol, uint32_t flush, int result);
 /* @since: sim_model_now() before the read was submitted.  *ret_lba: the first sector that is wrong. */
-enum sim_verdict sim_model_read(struct sim_model *m, uint32_t vol, uint64_t lba, uint32_t n, const void *buf, uint32_t since,
-				uint64_t *ret_lba);
+enum sim_verdict sim_model_read(struct sim_model *m, uint32_t vol, uint64_t lba, uint32_t n, const void *buf,
+				uint32_t since, uint64_t *ret_lba);
 const char *sim_verdict_name(enum sim_verdict v);
 
 /* A snapshot @vol of @origin: between the two calls its content is that of some moment between them. */

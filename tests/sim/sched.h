@@ -2,11 +2,11 @@
 /*
  * Schedulers: which of n things that could happen next does happen.
  *
- * Every choice is written down, so any run can be repeated from its list.  FIFO always takes the first.  EXHAUSTIVE is a
- * depth-first walk: each run follows the list as far as it goes and then takes the first; sim_sched_next() counts the last
- * choice that has an untried alternative up.  PCT gives everything that can happen a random priority and changes d of
- * them at random moments: a bug that needs d+1 ordering constraints is found with a probability that does not shrink with
- * the number of schedules, only with the length of one.
+ * Every choice is written down, so any run can be repeated from its list.  FIFO always takes the first.  EXHAUSTIVE is
+ * a depth-first walk: each run follows the list as far as it goes and then takes the first; sim_sched_next() counts the
+ * last choice that has an untried alternative up.  PCT gives everything that can happen a random priority and changes d
+ * of them at random moments: a bug that needs d+1 ordering constraints is found with a probability that does not shrink
+ * with the number of schedules, only with the length of one.
  */
 #ifndef SIM_SCHED_H
 #define SIM_SCHED_H

@@ -5,7 +5,8 @@
  *	sim-snapshot [--story NAME] [--seed N] [--schedules N] [--budget SECONDS] [--strategy dfs|pct|random]
  *		     [--all N] [--states N] [--mutant NAME] [--replay TEXT] [--calm] [--verbose]
  *
- * One line a story: what was done, and the hash of all traces.  Exit status 1 and a line to replay when a promise is broken.
+ * One line a story: what was done, and the hash of all traces.  Exit status 1 and a line to replay when a promise is
+ * broken.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -48,7 +49,7 @@ static void free_model(void *m)
 	sim_model_free(m);
 }
 
-/* ---- one schedule ------------------------------------------------------------------------------------------------------- */
+/* ---- one schedule ------------------------------------------------------------------------------------------------ */
 
 /* What is being run: a story, the explorer, the scheduler. */
 struct run {
@@ -118,8 +119,8 @@ static void count_point(struct sim_world *w)
 }
 
 /*
- * A schedule is rehearsed without crashes: does it go wrong by itself, how many crash points has it?  Then it is run again
- * with them; the visits to other worlds must not change it.
+ * A schedule is rehearsed without crashes: does it go wrong by itself, how many crash points has it?  Then it is run
+ * again with them; the visits to other worlds must not change it.
  */
 static void one_schedule(struct run *run, bool crashes)
 {
@@ -138,7 +139,7 @@ static void one_schedule(struct run *run, bool crashes)
 		snprintf(c->text, sizeof(c->text), "the same schedule left another trace");
 }
 
-/* ---- one story ---------------------------------------------------------------------------------------------------------- */
+/* ---- one story --------------------------------------------------------------------------------------------------- */
 
 static void print_path(const struct sim_crash_path *path)
 {
@@ -164,7 +165,8 @@ static void tell_figures(const struct run *run, double seconds)
 	const struct figures *f = &run->f;
 	const struct sim_crash *c = &run->crash;
 
-	printf("%-14s seed=%llu states=%llu schedules=%llu%s hash=%016llx points=%llu deeper=%llu steps=%llu rate=%.0f/s\n",
+	printf("%-14s seed=%llu states=%llu schedules=%llu%s hash=%016llx "
+	       "points=%llu deeper=%llu steps=%llu rate=%.0f/s\n",
 	       run->plan->name, (unsigned long long)run->options->seed, (unsigned long long)c->states,
 	       (unsigned long long)f->schedules, f->exhausted ? " (all)" : "", (unsigned long long)f->hash,
 	       (unsigned long long)c->points, (unsigned long long)c->deeper, (unsigned long long)f->steps,
@@ -261,7 +263,7 @@ static int run_story(const struct story_plan *p, const struct options *o)
 	return r;
 }
 
-/* ---- replay: "NAME seed=N mode=MODE states=N choices=LIST [crash=P/S[,P/S...]]" ----------------------------------------- */
+/* ---- replay: "NAME seed=N mode=MODE states=N choices=LIST [crash=P/S[,P/S...]]" ---------------------------------- */
 
 static void parse_path(const char *text, struct sim_crash_path *path)
 {
@@ -321,7 +323,7 @@ static int replay(struct options *o)
 	return r;
 }
 
-/* ---- options ------------------------------------------------------------------------------------------------------------ */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static int parse_strategy(const char *text)
 {
@@ -331,8 +333,10 @@ static int parse_strategy(const char *text)
 static void parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{ "story", 1, NULL, 't' }, { "seed", 1, NULL, 's' }, { "schedules", 1, NULL, 'n' }, { "budget", 1, NULL, 'b' },
-		{ "all", 1, NULL, 'a' }, { "strategy", 1, NULL, 'y' }, { "states", 1, NULL, 'c' }, { "mutant", 1, NULL, 'm' }, { "replay", 1, NULL, 'r' },
+		{ "story", 1, NULL, 't' }, { "seed", 1, NULL, 's' }, { "schedules", 1, NULL, 'n' },
+		{ "budget", 1, NULL, 'b' },
+		{ "all", 1, NULL, 'a' }, { "strategy", 1, NULL, 'y' }, { "states", 1, NULL, 'c' },
+		{ "mutant", 1, NULL, 'm' }, { "replay", 1, NULL, 'r' },
 		{ "calm", 0, NULL, 'q' }, { "verbose", 0, NULL, 'v' }, { NULL, 0, NULL, 0 },
 	};
 	int c;

@@ -30,7 +30,7 @@ struct blkremap_sim {
 	struct blkremap_ctx *ctx;
 };
 
-/* ---- one world ---------------------------------------------------------------------------------------------------------- */
+/* ---- one world --------------------------------------------------------------------------------------------------- */
 
 static int run_in_world(struct sim_world *w, struct blkremap_sim *root, blkremap_sim_fn fn)
 {
@@ -64,7 +64,7 @@ static int run_verify(struct sim_world *w, void *arg)
 	return run_in_world(w, root, root->verify);
 }
 
-/* ---- replay lines: "seed=N choices=LIST crash=P/S[,P/S...]" -------------------------------------------------------------- */
+/* ---- replay lines: "seed=N choices=LIST crash=P/S[,P/S...]" ------------------------------------------------------ */
 
 static void print_replay(const struct blkremap_sim *sim, uint64_t seed, char *buf, size_t bytes)
 {
@@ -74,9 +74,11 @@ static void print_replay(const struct blkremap_sim *sim, uint64_t seed, char *bu
 
 	if (!sim_sched_print(&sim->sched, list, sizeof(list)))
 		snprintf(list, sizeof(list), "?");
-	n = snprintf(buf, bytes, "strategy=%u seed=%llu choices=%s", sim->sched.strategy, (unsigned long long)seed, list);
+	n = snprintf(buf, bytes, "strategy=%u seed=%llu choices=%s", sim->sched.strategy, (unsigned long long)seed,
+		     list);
 	for (uint32_t i = 0; i < path->n && n > 0 && (size_t)n < bytes; i++)
-		n += snprintf(buf + n, bytes - (size_t)n, "%s%u/%u", i ? "," : " crash=", path->step[i].point, path->step[i].state);
+		n += snprintf(buf + n, bytes - (size_t)n, "%s%u/%u", i ? "," : " crash=", path->step[i].point,
+			      path->step[i].state);
 }
 
 static void parse_path(const char *at, struct sim_crash_path *path)
@@ -109,7 +111,7 @@ static int parse_replay(struct blkremap_sim *sim, const char *text)
 	return strategy == SIM_EXHAUSTIVE ? sim_sched_parse(&sim->sched, list) : 0;
 }
 
-/* ---- explorers ---------------------------------------------------------------------------------------------------------- */
+/* ---- explorers --------------------------------------------------------------------------------------------------- */
 
 int blkremap_sim_new(const struct blkremap_sim_opts *opts, struct blkremap_sim **ret_sim)
 {
@@ -182,7 +184,8 @@ static void one_schedule(struct blkremap_sim *sim, uint64_t seed, struct blkrema
 	if (c->text[0] || !sim->verify)
 		return;
 	if (play(sim, seed, true) != trace && !c->text[0])
-		snprintf(c->text, sizeof(c->text), "the same schedule left another trace: the scenario is not deterministic");
+		snprintf(c->text, sizeof(c->text),
+			 "the same schedule left another trace: the scenario is not deterministic");
 }
 
 int blkremap_sim_explore(struct blkremap_sim *sim, blkremap_sim_fn scenario, blkremap_sim_fn verify, void *opaque,
@@ -215,7 +218,7 @@ int blkremap_sim_explore(struct blkremap_sim *sim, blkremap_sim_fn scenario, blk
 	return (int)ours.failures;
 }
 
-/* ---- from callbacks ----------------------------------------------------------------------------------------------------- */
+/* ---- from callbacks ---------------------------------------------------------------------------------------------- */
 
 struct blkremap_ctx *blkremap_sim_ctx(struct blkremap_sim *sim)
 {

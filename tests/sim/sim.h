@@ -3,10 +3,10 @@
  * @file
  * @brief libblkremap-sim: run your own code and the library's under every order of events and every crash.
  *
- * A scenario is plain blocking code against the public API.  It runs in a simulated world: disks that forget what they may
- * forget, a clock of its own, and tasks that change over wherever the library would wait.  The explorer runs it under many
- * schedules, and whenever the disks' unstable content changes it runs @c verify in a fresh world for each image that a power
- * cut could leave.
+ * A scenario is plain blocking code against the public API.  It runs in a simulated world: disks that forget what they
+ * may forget, a clock of its own, and tasks that change over wherever the library would wait.  The explorer runs it
+ * under many schedules, and whenever the disks' unstable content changes it runs @c verify in a fresh world for each
+ * image that a power cut could leave.
  * @code
  *	struct blkremap_sim_report report = { .size = sizeof(report) };
  *	blkremap_sim_new(NULL, &sim);
@@ -14,7 +14,8 @@
  *		printf("%s\nreplay: %s\n", report.text, report.replay);
  *	blkremap_sim_free(sim);
  * @endcode
- * Rules of the public face apply: struct sizes, results, ret_x last.  One thread; nothing here is called from elsewhere.
+ * Rules of the public face apply: struct sizes, results, ret_x last.  One thread; nothing here is called from
+ * elsewhere.
  */
 #ifndef BLKREMAP_SIM_H
 #define BLKREMAP_SIM_H
@@ -78,14 +79,16 @@ typedef int (*blkremap_sim_fn)(struct blkremap_sim *sim, void *opaque);
  * Run @p scenario under schedules, and @p verify (or NULL) on each crash image.
  * @return failures found, or a negative errno.
  */
-BLKREMAP_API int blkremap_sim_explore(struct blkremap_sim *sim, blkremap_sim_fn scenario, blkremap_sim_fn verify, void *opaque,
-				      struct blkremap_sim_report *report);
+BLKREMAP_API int blkremap_sim_explore(struct blkremap_sim *sim, blkremap_sim_fn scenario, blkremap_sim_fn verify,
+				      void *opaque, struct blkremap_sim_report *report);
 
 /* ---- from scenario and verify only ------------------------------------------------------------------------------- */
 
 /** This world's context; borrowed.  Close what you open of it: what is left open is a failure. */
 BLKREMAP_API struct blkremap_ctx *blkremap_sim_ctx(struct blkremap_sim *sim);
-/** Open a disk by name: in the scenario it is made, of zeroes, at first use; in verify it is as the crash has left it. */
+/*
+ * Open a disk by name: in the scenario it is made, of zeroes, at first use; in verify it is as the crash has left it.
+ */
 BLKREMAP_API int blkremap_sim_disk(struct blkremap_sim *sim, const char *name, uint64_t bytes, uint32_t logical_block,
 				   struct blkremap_dev **ret_dev);
 /** One more cooperative thread of this world.  -EAGAIN: there are 16 already. */
@@ -99,7 +102,8 @@ BLKREMAP_API int blkremap_sim_rule(struct blkremap_sim *sim, const char *rule);
 /** Put a mark into the history: "the user has been told X".  In verify: the marks made before this crash, in order. */
 BLKREMAP_API int blkremap_sim_note(struct blkremap_sim *sim, uint64_t tag, uint64_t value);
 /** Copy the marks made so far: at most @p max, and how many there are. */
-BLKREMAP_API int blkremap_sim_notes(struct blkremap_sim *sim, struct blkremap_sim_note *out, uint32_t max, uint32_t *ret_n);
+BLKREMAP_API int blkremap_sim_notes(struct blkremap_sim *sim, struct blkremap_sim_note *out, uint32_t max,
+				    uint32_t *ret_n);
 /** Record a failure; the first one counts.  @return -EPROTO. */
 BLKREMAP_API int blkremap_sim_fail(struct blkremap_sim *sim, const char *text);
 

@@ -47,7 +47,7 @@ static void crash_point(struct sim_world *w)
 		w->hub->crash(w);
 }
 
-/* ---- completion --------------------------------------------------------------------------------------------------------- */
+/* ---- completion -------------------------------------------------------------------------------------------------- */
 
 static uint64_t first_block(const struct sim_op *op)
 {
@@ -79,8 +79,8 @@ static void check_buffer(struct sim_op *op)
 	for (uint32_t i = 0; i < op->write->n; i++) {
 		br_req_copy_out(op->req, (uint64_t)i * n, data, n);
 		if (op->write->data[i] && sim_hash(data, n) != op->write->data[i]->hash)
-			sim_fail(op->world, "disk %s: the buffer of write %u changed in flight (block %llu)", op->disk->name,
-				 op->write->id, (unsigned long long)(op->write->first + i));
+			sim_fail(op->world, "disk %s: the buffer of write %u changed in flight (block %llu)",
+				 op->disk->name, op->write->id, (unsigned long long)(op->write->first + i));
 	}
 }
 
@@ -148,7 +148,7 @@ void sim_op_free(struct sim_op *op)
 	free(op);
 }
 
-/* ---- submission --------------------------------------------------------------------------------------------------------- */
+/* ---- submission -------------------------------------------------------------------------------------------------- */
 
 static int match_rules(struct sim_world *w, const struct sim_op *op)
 {
@@ -183,7 +183,8 @@ static void trace_submit(struct sim_op *op)
 	if (op->write)
 		for (uint32_t i = 0; i < op->write->n; i++)
 			data = sim_mix(data ^ op->write->data[i]->hash);
-	sim_trace(op->world, op->disk->name, op->id << 8 | (uint64_t)req->op << 4 | (req->flags & BR_FUA), first_block(op), nr_blocks(op));
+	sim_trace(op->world, op->disk->name, op->id << 8 | (uint64_t)req->op << 4 | (req->flags & BR_FUA),
+		  first_block(op), nr_blocks(op));
 	sim_trace(op->world, NULL, data, 0, 0);
 }
 
@@ -214,7 +215,7 @@ static void dev_submit(struct br_chan *chan, struct br_req *req)
 		crash_point(w);
 }
 
-/* ---- sources ------------------------------------------------------------------------------------------------------------ */
+/* ---- sources ----------------------------------------------------------------------------------------------------- */
 
 static void source_kick(struct br_source *s)
 {
@@ -278,7 +279,7 @@ static struct sim_source *source_new(struct br_queue *q, struct sim_world *w)
 	return s;
 }
 
-/* ---- the device --------------------------------------------------------------------------------------------------------- */
+/* ---- the device -------------------------------------------------------------------------------------------------- */
 
 static int dev_chan_open(struct br_chan *chan)
 {
@@ -337,7 +338,8 @@ static uint32_t caps_of(const struct sim_disk *d)
 	return caps;
 }
 
-int sim_dev_open(struct br_ctx *ctx, struct sim_world *w, struct sim_disk *disk, const char *name, struct br_dev **ret_dev)
+int sim_dev_open(struct br_ctx *ctx, struct sim_world *w, struct sim_disk *disk, const char *name,
+		 struct br_dev **ret_dev)
 {
 	struct sim_dev *sd = br_alloc(&w->env, sizeof(*sd));
 	int r;

@@ -3,9 +3,9 @@
  * A simulated disk as a device of the library: a leaf, engine "sim".
  *
  * A submitted request stays in flight until the scheduler lets it complete, in any order.  What it does to the disk it
- * does at that moment (a write is a candidate of every crash from its submission on, a read sees what is visible when it
- * completes).  A flush covers what had completed before it was submitted.  Buffers of writes are looked at twice: one that
- * changed while it was in flight fails the run.
+ * does at that moment (a write is a candidate of every crash from its submission on, a read sees what is visible when
+ * it completes).  A flush covers what had completed before it was submitted.  Buffers of writes are looked at twice:
+ * one that changed while it was in flight fails the run.
  */
 #ifndef SIM_SIMDEV_H
 #define SIM_SIMDEV_H
@@ -29,7 +29,8 @@ struct sim_op {
 };
 
 /* The caller gets the first reference. */
-int sim_dev_open(struct br_ctx *ctx, struct sim_world *w, struct sim_disk *disk, const char *name, struct br_dev **ret_dev);
+int sim_dev_open(struct br_ctx *ctx, struct sim_world *w, struct sim_disk *disk, const char *name,
+		 struct br_dev **ret_dev);
 
 /* For the scheduler. */
 bool sim_op_is_stuck(const struct sim_op *op);

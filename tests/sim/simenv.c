@@ -56,7 +56,8 @@ static void env_free(const struct blkremap_env *env, void *p, size_t size)
 
 	memcpy(&m, (char *)p - sizeof(m), sizeof(m));
 	if (m->bytes != size)
-		sim_abandon(w, "allocation %llu of %zu bytes is freed as %zu", (unsigned long long)m->number, m->bytes, size);
+		sim_abandon(w, "allocation %llu of %zu bytes is freed as %zu", (unsigned long long)m->number, m->bytes,
+			    size);
 	br_list_del(&m->link);
 	w->live_allocs--;
 	memset(p, PATTERN, BR_MIN(size, POISONED));

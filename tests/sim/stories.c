@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The stories of the snapshot family.  Geometry is as small as the format permits: chunks of 4 KiB (8 sectors; an area of
- * 256 entries is 8 sectors, too), few of them.  "wide" has more than 32 exceptions, so that an area's entries span sectors.
+ * The stories of the snapshot family.  Geometry is as small as the format permits: chunks of 4 KiB (8 sectors; an area
+ * of 256 entries is 8 sectors, too), few of them.  "wide" has more than 32 exceptions, so that an area's entries span
+ * sectors.
  */
 #include <stdio.h>
 
@@ -15,7 +16,7 @@ static uint32_t draw(struct story *s, uint32_t n)
 	return (uint32_t)(sim_random(&s->rng) % n);
 }
 
-/* ---- what users do at random -------------------------------------------------------------------------------------------- */
+/* ---- what users do at random ------------------------------------------------------------------------------------- */
 
 static uint32_t any_range(struct story *s, uint64_t *lba)
 {
@@ -94,7 +95,7 @@ static int begin(struct story *s, uint32_t snaps)
 	return r;
 }
 
-/* ---- seed 003 and its neighbours: schedules ----------------------------------------------------------------------------- */
+/* ---- seed 003 and its neighbours: schedules ---------------------------------------------------------------------- */
 
 static int read_first(struct story *s)
 {
@@ -178,7 +179,7 @@ static int both_sides(struct story *s)
 	return 0;
 }
 
-/* ---- random users, crashes everywhere ----------------------------------------------------------------------------------- */
+/* ---- random users, crashes everywhere ---------------------------------------------------------------------------- */
 
 static int one_snapshot(struct story *s)
 {
@@ -277,7 +278,9 @@ static int adopt_pages(struct story *s)
 	return r == 0 ? story_write(s, ORIGIN, 256 * 16, 1, STORY_FUA) : r;
 }
 
-/* 31 exceptions are there before the story begins: its own fill the first sector of the area and go on in the second. */
+/*
+ * 31 exceptions are there before the story begins: its own fill the first sector of the area and go on in the second.
+ */
 static int wide(struct story *s)
 {
 	int r = begin(s, 1);
@@ -318,7 +321,7 @@ static int take_live(struct story *s)
 	return use_volume(s, ORIGIN, 2);
 }
 
-/* ---- the store is too small --------------------------------------------------------------------------------------------- */
+/* ---- the store is too small -------------------------------------------------------------------------------------- */
 
 static int sweep_origin(struct story *s)
 {
@@ -419,7 +422,7 @@ static int s010(struct story *s)
 	return 0;
 }
 
-/* ---- merging ------------------------------------------------------------------------------------------------------------ */
+/* ---- merging ----------------------------------------------------------------------------------------------------- */
 
 /* Exceptions of both kinds, some of them in a run, in a durable store. */
 static int before_merge(struct story *s, uint32_t snaps)
@@ -486,7 +489,10 @@ static int merge_beside(struct story *s)
 	return 0;
 }
 
-/* Writes to what is merged already, while the rest is not: a round takes what one page of the store names, the last first. */
+/*
+ * Writes to what is merged already, while the rest is not: a round takes what one page of the store names, the last
+ * first.
+ */
 static int write_merged(struct story *s)
 {
 	for (uint64_t i = 0; i < 3; i++) {
@@ -516,7 +522,7 @@ static int merge_behind(struct story *s)
 	return 0;
 }
 
-/* ---- devices that fail -------------------------------------------------------------------------------------------------- */
+/* ---- devices that fail ------------------------------------------------------------------------------------------- */
 
 /* One request of one disk fails, once or from then on; whatever comes of it, nobody is told anything wrong. */
 static int fault(struct story *s, const char *disk, const char *const *ops, uint32_t nr_ops)
@@ -524,7 +530,8 @@ static int fault(struct story *s, const char *disk, const char *const *ops, uint
 	const char *op = ops[draw(s, nr_ops)];
 	char rule[96];
 
-	snprintf(rule, sizeof(rule), "disk=%s op=%s nth=%u %s EIO", disk, op, 1 + draw(s, 8), draw(s, 3) ? "once" : "forever");
+	snprintf(rule, sizeof(rule), "disk=%s op=%s nth=%u %s EIO", disk, op, 1 + draw(s, 8), draw(s, 3) ? "once" :
+		 "forever");
 	return sim_rule_add(s->w, rule);
 }
 
@@ -569,30 +576,38 @@ static int canary(struct story *s)
 }
 
 const struct story_plan story_plans[] = {
-	{ .name = "s003", .body = s003, .sectors = 2 * CS, .chunk = { C4 }, .store_sectors = { 8 * CS }, .exhaustive = true,
-	  .no_crashes = true },
+	{ .name = "s003", .body = s003, .sectors = 2 * CS, .chunk = { C4 }, .store_sectors = { 8 * CS },
+	  .exhaustive = true, .no_crashes = true },
 	{ .name = "late-reader", .body = late_reader, .sectors = 2 * CS, .chunk = { C4 }, .store_sectors = { 8 * CS },
 	  .exhaustive = true, .no_crashes = true },
-	{ .name = "s009", .body = s009, .sectors = 2 * CS, .chunk = { C4 }, .store_sectors = { 8 * CS }, .exhaustive = true },
+	{ .name = "s009", .body = s009, .sectors = 2 * CS, .chunk = { C4 }, .store_sectors = { 8 * CS },
+	  .exhaustive = true },
 	{ .name = "both-sides", .body = both_sides, .sectors = 2 * CS, .chunk = { C4 }, .store_sectors = { 8 * CS },
 	  .exhaustive = true },
-	{ .name = "s010", .body = s010, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS }, .exhaustive = true },
-	{ .name = "one-snapshot", .body = one_snapshot, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS } },
+	{ .name = "s010", .body = s010, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS },
+	  .exhaustive = true },
+	{ .name = "one-snapshot", .body = one_snapshot, .sectors = 4 * CS, .chunk = { C4 },
+	  .store_sectors = { 10 * CS } },
 	{ .name = "two-snapshots", .body = two_snapshots, .sectors = 4 * CS, .chunk = { C4, C16 },
 	  .store_sectors = { 10 * CS, 20 * CS } },
-	{ .name = "twins", .body = twins, .sectors = 4 * CS, .chunk = { C4, C4 }, .store_sectors = { 10 * CS, 10 * CS } },
-	{ .name = "point-in-time", .body = point_in_time, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS },
-	  .exhaustive = true },
+	{ .name = "twins", .body = twins, .sectors = 4 * CS, .chunk = { C4, C4 },
+	  .store_sectors = { 10 * CS, 10 * CS } },
+	{ .name = "point-in-time", .body = point_in_time, .sectors = 4 * CS, .chunk = { C4 },
+	  .store_sectors = { 10 * CS }, .exhaustive = true },
 	{ .name = "adopt-half", .body = adopt_half, .sectors = 160, .chunk = { 1024 }, .store_sectors = { 200 } },
 	{ .name = "adopt-full", .body = adopt_full, .sectors = 160, .chunk = { 1024 }, .store_sectors = { 200 } },
-	{ .name = "adopt-pages", .body = adopt_pages, .sectors = 257 * 16, .chunk = { C8 }, .store_sectors = { 264 * 16 } },
+	{ .name = "adopt-pages", .body = adopt_pages, .sectors = 257 * 16, .chunk = { C8 },
+	  .store_sectors = { 264 * 16 } },
 	{ .name = "wide", .body = wide, .sectors = 40 * CS, .chunk = { C4 }, .store_sectors = { 50 * CS } },
-	{ .name = "take-live", .body = take_live, .sectors = 4 * CS, .chunk = { C4, C8 }, .store_sectors = { 10 * CS, 20 * CS } },
-	{ .name = "s008", .body = s008, .sectors = 6 * CS, .chunk = { C4 }, .store_sectors = { 5 * CS }, .exhaustive = true },
+	{ .name = "take-live", .body = take_live, .sectors = 4 * CS, .chunk = { C4, C8 },
+	  .store_sectors = { 10 * CS, 20 * CS } },
+	{ .name = "s008", .body = s008, .sectors = 6 * CS, .chunk = { C4 }, .store_sectors = { 5 * CS },
+	  .exhaustive = true },
 	{ .name = "s008-full", .body = s008_full, .sectors = 6 * CS, .chunk = { C4 }, .store_sectors = { 5 * CS },
 	  .exhaustive = true },
 	{ .name = "overflow", .body = overflow, .sectors = 6 * CS, .chunk = { C4 }, .store_sectors = { 5 * CS } },
-	{ .name = "s005", .body = s005, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS }, .exhaustive = true },
+	{ .name = "s005", .body = s005, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS },
+	  .exhaustive = true },
 	{ .name = "merge-io", .body = merge_io, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS } },
 	{ .name = "merge-behind", .body = merge_behind, .sectors = 160, .chunk = { 1024 }, .store_sectors = { 200 } },
 	{ .name = "fault-store", .body = fault_store, .sectors = 4 * CS, .chunk = { C4, C4 },
@@ -601,6 +616,7 @@ const struct story_plan story_plans[] = {
 	  .store_sectors = { 10 * CS, 10 * CS } },
 	{ .name = "merge-beside", .body = merge_beside, .sectors = 4 * CS, .chunk = { C4, C8 },
 	  .store_sectors = { 10 * CS, 20 * CS } },
-	{ .name = "canary", .body = canary, .sectors = 2 * CS, .chunk = { C4 }, .store_sectors = { 8 * CS }, .must_fail = true },
+	{ .name = "canary", .body = canary, .sectors = 2 * CS, .chunk = { C4 }, .store_sectors = { 8 * CS },
+	  .must_fail = true },
 };
 const uint32_t nr_story_plans = sizeof(story_plans) / sizeof(story_plans[0]);

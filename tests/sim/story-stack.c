@@ -38,10 +38,11 @@ struct sim_disk *story_store_disk(struct story *s, uint32_t vol)
 struct blkremap_snapshot_opts story_snapshot_opts(const struct story *s, uint32_t vol)
 {
 	return (struct blkremap_snapshot_opts){ .size = sizeof(struct blkremap_snapshot_opts),
-						.when_full = s->plan->when_full, .chunk_bytes = s->plan->chunk[vol - 1] };
+						.when_full = s->plan->when_full,
+						.chunk_bytes = s->plan->chunk[vol - 1] };
 }
 
-/* ---- stores that are not fresh ------------------------------------------------------------------------------------------ */
+/* ---- stores that are not fresh ----------------------------------------------------------------------------------- */
 
 static void make_dirty(struct sim_disk *d, uint64_t from, uint64_t to)
 {
@@ -91,7 +92,7 @@ static void make_header(struct sim_disk *d, uint32_t chunk_bytes)
 	sim_disk_poke(d, 0, sim_blob_make(d->blobs, block, d->block_bytes));
 }
 
-/* ---- open and close ----------------------------------------------------------------------------------------------------- */
+/* ---- open and close ---------------------------------------------------------------------------------------------- */
 
 bool story_should_exist(const struct story *s, uint32_t vol)
 {
@@ -210,7 +211,7 @@ int story_adopt(struct story *s, uint32_t vol, uint32_t entries)
 	return attach(s, vol);
 }
 
-/* ---- the checker of stores ---------------------------------------------------------------------------------------------- */
+/* ---- the checker of stores --------------------------------------------------------------------------------------- */
 
 static int read_disk(void *arg, uint64_t offset, void *buf, size_t len)
 {
@@ -240,8 +241,8 @@ static int note_finding(void *arg, const struct br_snap_finding *f)
 }
 
 /*
- * What the checker says about a store: nothing worse than "not closed cleanly".  Exceptions are committed in the order in
- * which their chunks were allocated, so no crash leaves a hole (s010); merging frees from the end.
+ * What the checker says about a store: nothing worse than "not closed cleanly".  Exceptions are committed in the order
+ * in which their chunks were allocated, so no crash leaves a hole (s010); merging frees from the end.
  */
 static int check_store(struct story *s, uint32_t vol, struct sim_disk *d)
 {

@@ -10,7 +10,7 @@
 
 enum { LONGEST = 256 };		/* sectors of one read of check_volume() */
 
-/* ---- what the library says against what it may say ---------------------------------------------------------------------- */
+/* ---- what the library says against what it may say --------------------------------------------------------------- */
 
 /* An error where the model permits none ends the run. */
 static int judge(struct story *s, const char *what, uint32_t vol, int r)
@@ -22,7 +22,7 @@ static int judge(struct story *s, const char *what, uint32_t vol, int r)
 	return story_complain(s, what, vol, r);
 }
 
-/* ---- calls of the user -------------------------------------------------------------------------------------------------- */
+/* ---- calls of the user ------------------------------------------------------------------------------------------- */
 
 int story_write(struct story *s, uint32_t vol, uint64_t lba, uint32_t n, uint32_t flags)
 {
@@ -56,7 +56,8 @@ int story_read(struct story *s, uint32_t vol, uint64_t lba, uint32_t n)
 		uint64_t stamped;
 
 		sim_stamp_read(buf + (where - lba) * SIM_SECTOR, &value, &stamped);
-		r = sim_fail(s->w, "%s: volume %u sector %llu holds write %u of volume %u to sector %llu", sim_verdict_name(v), vol,
+		r = sim_fail(s->w, "%s: volume %u sector %llu holds write %u of volume %u to sector %llu",
+			     sim_verdict_name(v), vol,
 			     (unsigned long long)where, value & SIM_VALUE_MASK, value >> SIM_VALUE_SHIFT,
 			     (unsigned long long)stamped);
 	}
@@ -145,7 +146,7 @@ void story_yield(struct story *s)
 	sim_yield(s->w);
 }
 
-/* ---- more users --------------------------------------------------------------------------------------------------------- */
+/* ---- more users -------------------------------------------------------------------------------------------------- */
 
 struct user {
 	struct story *s;
@@ -174,7 +175,7 @@ void story_join(struct story *s)
 	sim_join(s->w);
 }
 
-/* ---- the story and its verification ------------------------------------------------------------------------------------- */
+/* ---- the story and its verification ------------------------------------------------------------------------------ */
 
 static bool is_merging(const struct story *s)
 {

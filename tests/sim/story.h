@@ -2,9 +2,10 @@
 /*
  * Stories: scenarios about one origin and its snapshots, told by their users' calls alone, with the model listening.
  *
- * A story's body is plain blocking code in one or more tasks.  Each call here tells the model, calls the library, and tells
- * the model what came of it; each read is checked.  Verification of a crash image needs no code of the story's own: open
- * what must be there, read everything, check the stores, go on with a merge, write, flush, read, close, open again.
+ * A story's body is plain blocking code in one or more tasks.  Each call here tells the model, calls the library, and
+ * tells the model what came of it; each read is checked.  Verification of a crash image needs no code of the story's
+ * own: open what must be there, read everything, check the stores, go on with a merge, write, flush, read, close, open
+ * again.
  *
  *	static int body(struct story *s)
  *	{
@@ -38,7 +39,8 @@ struct story_plan {
 	uint32_t when_full;			/* BLKREMAP_FULL_* */
 	struct sim_disk_kind kind;
 	uint32_t block_bytes;			/* of all disks; 0: 512 */
-	bool exhaustive;			/* small enough that all schedules can be run, at least without crashes */
+	/* small enough that all schedules can be run, at least without crashes */
+	bool exhaustive;
 	bool no_crashes;
 	bool must_fail;				/* a canary: not run unless named */
 };
@@ -60,9 +62,9 @@ int story_read(struct story *s, uint32_t vol, uint64_t lba, uint32_t n);
 int story_flush(struct story *s, uint32_t vol);
 int story_take(struct story *s, uint32_t vol);
 /*
- * Attach a store that another implementation formatted, before anything is written: chunks below 4 KiB are permitted, and
- * behind the end of its table, of @entries that map to zeroes, lie others that look good (a torn write of a whole area
- * leaves such).
+ * Attach a store that another implementation formatted, before anything is written: chunks below 4 KiB are permitted,
+ * and behind the end of its table, of @entries that map to zeroes, lie others that look good (a torn write of a whole
+ * area leaves such).
  */
 int story_adopt(struct story *s, uint32_t vol, uint32_t entries);
 int story_merge(struct story *s, uint32_t vol);		/* start it */

@@ -120,7 +120,8 @@ static void journal_that_does_not_is_caught_and_the_line_repeats_it(void **state
 
 static void equal_options_give_equal_hashes(void **state)
 {
-	struct blkremap_sim_opts opts = { .size = sizeof(opts), .strategy = BLKREMAP_SIM_PCT, .seed = 3, .max_schedules = 5 };
+	struct blkremap_sim_opts opts = { .size = sizeof(opts), .strategy = BLKREMAP_SIM_PCT, .seed = 3,
+					  .max_schedules = 5 };
 	struct blkremap_sim_report a, b;
 	struct journal j = { .no_flush = false };
 

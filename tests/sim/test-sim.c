@@ -15,7 +15,7 @@
 
 enum { BLOCK = 512, NR = 8 };
 
-/* ---- the disk ----------------------------------------------------------------------------------------------------------- */
+/* ---- the disk ---------------------------------------------------------------------------------------------------- */
 
 struct fixture {
 	struct sim_blobs blobs;
@@ -190,7 +190,7 @@ static void flush_leaves_the_later_of_two_writes_to_one_block(void **state)
 	tear_down(&f);
 }
 
-/* ---- rules -------------------------------------------------------------------------------------------------------------- */
+/* ---- rules ------------------------------------------------------------------------------------------------------- */
 
 static void rules_hit_the_nth_request_that_they_name(void **state)
 {
@@ -219,7 +219,7 @@ static void rules_that_make_no_sense_are_refused(void **state)
 		assert_true(sim_rule_parse(bad[i], &r) < 0);
 }
 
-/* ---- schedules ---------------------------------------------------------------------------------------------------------- */
+/* ---- schedules --------------------------------------------------------------------------------------------------- */
 
 enum { STEPS = 3 };
 
@@ -354,11 +354,11 @@ static void memory_that_is_not_freed_fails_the_run(void **state)
 	sim_hub_done(&hub);
 }
 
-/* ---- a log store, right and wrong --------------------------------------------------------------------------------------- */
+/* ---- a log store, right and wrong -------------------------------------------------------------------------------- */
 
 /*
- * Block 0 holds the number of records, block i the i-th; a record is two blocks, to tear.  Right: record, flush, count with
- * FUA.  Each way to be wrong leaves one thing out.
+ * Block 0 holds the number of records, block i the i-th; a record is two blocks, to tear.  Right: record, flush, count
+ * with FUA.  Each way to be wrong leaves one thing out.
  */
 enum { RIGHT, NO_FLUSH, NO_FUA, COUNT_FIRST };
 enum { RECORDS = 3, LOG_BLOCKS = 1 + 2 * RECORDS };

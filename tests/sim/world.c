@@ -10,11 +10,14 @@
 
 #include "sim/simdev.h"
 
-/* ---- life --------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 void sim_hub_init(struct sim_hub *hub)
 {
-	/* Worlds come and go by the thousand: keep the heap, but give pools of buffers fresh pages, most of which stay untouched. */
+	/*
+	 * Worlds come and go by the thousand: keep the heap, but give pools of buffers fresh pages, most of which stay
+	 * untouched.
+	 */
 	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	mallopt(M_MMAP_THRESHOLD, 256 << 10);
 	memset(hub, 0, sizeof(*hub));
@@ -67,14 +70,14 @@ struct sim_disk *sim_world_disk(struct sim_world *w, const char *name)
 	return NULL;
 }
 
-/* ---- trace and failure -------------------------------------------------------------------------------------------------- */
+/* ---- trace and failure ------------------------------------------------------------------------------------------- */
 
 void sim_trace(struct sim_world *w, const char *what, uint64_t a, uint64_t b, uint64_t c)
 {
 	w->trace = sim_mix(w->trace ^ sim_mix(a) ^ sim_mix(b + 1) * 3 ^ sim_mix(c + 2) * 5);
 	if (w->hub->verbose && what)
-		fprintf(stderr, "%*s%6llu %-8s %llx %llu+%llu\n", (int)w->depth * 4, "", (unsigned long long)w->steps, what,
-			(unsigned long long)a, (unsigned long long)b, (unsigned long long)c);
+		fprintf(stderr, "%*s%6llu %-8s %llx %llu+%llu\n", (int)w->depth * 4, "", (unsigned long long)w->steps,
+			what, (unsigned long long)a, (unsigned long long)b, (unsigned long long)c);
 }
 
 __attribute__((format(printf, 2, 0))) static void record_failure(struct sim_world *w, const char *fmt, va_list ap)
@@ -118,7 +121,7 @@ void sim_changed(struct sim_world *w)
 	w->ticks = 0;
 }
 
-/* ---- what may happen next ----------------------------------------------------------------------------------------------- */
+/* ---- what may happen next ---------------------------------------------------------------------------------------- */
 
 struct choices {
 	uint32_t n;
@@ -275,7 +278,7 @@ static struct sim_task *next_task(struct sim_world *w)
 	return t;
 }
 
-/* ---- tasks -------------------------------------------------------------------------------------------------------------- */
+/* ---- tasks ------------------------------------------------------------------------------------------------------- */
 
 /* The running task (NULL: the caller of sim_world_run()) has nothing to do: who goes on? */
 static void dispatch(struct sim_world *w)
@@ -363,7 +366,7 @@ int sim_world_run(struct sim_world *w, sim_task_fn fn, void *arg)
 	return w->failed ? -EPROTO : 0;
 }
 
-/* ---- for scenarios ------------------------------------------------------------------------------------------------------ */
+/* ---- for scenarios ----------------------------------------------------------------------------------------------- */
 
 void sim_tighten(struct sim_world *w)
 {

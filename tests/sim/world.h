@@ -2,9 +2,9 @@
 /*
  * A simulated world: one virtual clock, some disks, some cooperative tasks that use the library, and nothing else.
  *
- * Everything that happens is one event: a request of a disk completes, a task goes on, time passes.  Whichever task waits
- * (the library's env->idle()) runs the scheduler, which picks events until it picks a task.  So a run is a list of small
- * numbers, and the same list gives the same run to the last bit.
+ * Everything that happens is one event: a request of a disk completes, a task goes on, time passes.  Whichever task
+ * waits (the library's env->idle()) runs the scheduler, which picks events until it picks a task.  So a run is a list
+ * of small numbers, and the same list gives the same run to the last bit.
  *
  *	w = sim_world_new(hub, NULL);
  *	r = sim_world_run(w, scenario, arg);	0, or w->text says what went wrong
@@ -52,7 +52,8 @@ struct sim_task {
 	sim_task_fn fn;
 	void *arg;
 	int state;
-	uint64_t seen;			/* world's changes when it began to wait: without more there is no use in looking */
+	/* world's changes when it began to wait: without more there is no use in looking */
+	uint64_t seen;
 	uint64_t deadline_ns;
 	uint64_t last_run, prio;
 };
@@ -108,7 +109,9 @@ void sim_world_free(struct sim_world *w);
 void sim_hub_init(struct sim_hub *hub);
 void sim_hub_done(struct sim_hub *hub);
 
-/* Run @fn as the first task until all tasks are done.  0, or -EPROTO: failed, see text; -ECANCELED: the hub said stop. */
+/*
+ * Run @fn as the first task until all tasks are done.  0, or -EPROTO: failed, see text; -ECANCELED: the hub said stop.
+ */
 int sim_world_run(struct sim_world *w, sim_task_fn fn, void *arg);
 /* The first failure counts.  Returns -EPROTO. */
 int sim_fail(struct sim_world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Real threads on real queues: several writers on one origin while snapshots are taken, read, written, dropped and merged.
+ * Real threads on real queues: several writers on one origin while snapshots are taken, read, written, dropped and
+ * merged.
  *
  * Each block says which one it is and in which version; a block is written by one thread only, upwards.  So a snapshot
- * must hold, for each block, a version between what was acknowledged before it was taken and what was submitted when the
- * call had returned, and the same one each time that it is read.
+ * must hold, for each block, a version between what was acknowledged before it was taken and what was submitted when
+ * the call had returned, and the same one each time that it is read.
  *
  *	stress-threads [SECONDS] [WRITERS]
  */
@@ -64,7 +65,7 @@ static uint32_t check(const char *buf, uint32_t block, const char *what)
 	return s[0].version;
 }
 
-/* ---- writers ------------------------------------------------------------------------------------------------------------ */
+/* ---- writers ----------------------------------------------------------------------------------------------------- */
 
 struct writer {
 	pthread_t thread;
@@ -139,7 +140,7 @@ static void *write_on(void *arg)
 	return NULL;
 }
 
-/* ---- snapshots ---------------------------------------------------------------------------------------------------------- */
+/* ---- snapshots --------------------------------------------------------------------------------------------------- */
 
 struct frozen {
 	struct blkremap_dev *dev, *store;
@@ -225,7 +226,7 @@ static int round_of_snapshots(unsigned *seed)
 	return 1;
 }
 
-/* ---- merge -------------------------------------------------------------------------------------------------------------- */
+/* ---- merge ------------------------------------------------------------------------------------------------------- */
 
 /* With the writers gone: what the snapshot shows is what the origin holds afterwards, and a second snapshot stays. */
 static void merge_one(unsigned *seed)
@@ -280,6 +281,7 @@ int main(int argc, char **argv)
 	must(blkremap_dev_close(origin), "close");
 	must(blkremap_dev_close(base), "close");
 	must(blkremap_ctx_free(ctx), "context");
-	printf("stress-threads: %u writers, %d rounds, %llu requests\n", writers, rounds, (unsigned long long)atomic_load(&ios));
+	printf("stress-threads: %u writers, %d rounds, %llu requests\n", writers, rounds,
+	       (unsigned long long)atomic_load(&ios));
 	return 0;
 }

@@ -269,7 +269,8 @@ void rig_pump(struct rig *r)
 	}
 }
 
-void rig_submit(struct rig *r, struct blkremap_queue *q, uint32_t tag, uint32_t op, uint64_t off, uint64_t len, int fill)
+void rig_submit(struct rig *r, struct blkremap_queue *q, uint32_t tag, uint32_t op, uint64_t off, uint64_t len,
+		int fill)
 {
 	struct blkremap_io io = { .op = op & 0xff, .flags = op >> 8, .offset = off, .length = len, .user_data = tag };
 

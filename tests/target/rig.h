@@ -98,8 +98,10 @@ void rig_again(struct rig *r);
 void rig_close(struct rig *r);
 
 void rig_pump(struct rig *r);
-void rig_submit(struct rig *r, struct blkremap_queue *q, uint32_t tag, uint32_t op, uint64_t off, uint64_t len, int fill);
-static inline void rig_write(struct rig *r, struct blkremap_queue *q, uint32_t tag, uint64_t off, uint64_t len, int fill)
+void rig_submit(struct rig *r, struct blkremap_queue *q, uint32_t tag, uint32_t op, uint64_t off, uint64_t len,
+		int fill);
+static inline void rig_write(struct rig *r, struct blkremap_queue *q, uint32_t tag, uint64_t off, uint64_t len,
+			     int fill)
 {
 	rig_submit(r, q, tag, BLKREMAP_WRITE, off, len, fill);
 }
