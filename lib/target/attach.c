@@ -371,6 +371,16 @@ static void leave(struct br_snapshot *s)
 	br_family_recount(f);
 }
 
+/* It had joined and must go again: the origin's reference, too, which is not the last one, for the caller has his. */
+static void unjoin(struct br_snapshot *s)
+{
+	leave(s);
+	if (!s->owned)
+		return;
+	s->owned = false;
+	br_dev_put(&s->dev);
+}
+
 /* Empty, and as good as new, whatever had become of it. */
 static void begin_anew(struct br_snapshot *s)
 {
@@ -389,8 +399,10 @@ static int step_leave(struct br_op *op)
 	for (uint32_t i = 0; i < c->n; i++) {
 		if (c->kind == BR_CHANGE_RESET)
 			begin_anew(c->snaps[i]);
-		else if (leaves(c) || i < c->nr_registered)
+		else if (leaves(c))
 			leave(c->snaps[i]);
+		else if (i < c->nr_registered)
+			unjoin(c->snaps[i]);
 	}
 	return S_RESUME;
 }
