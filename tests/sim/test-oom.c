@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Memory runs out at each allocation in turn, once or for good: each call says so or succeeds, nothing is lost or leaked,
- * and what was acknowledged is there when memory is back.
+ * Memory runs out at each allocation in turn, once or for good: each call says so or succeeds, nothing is leaked, and
+ * what the snapshot shows is what was there when it was taken.
  */
 #include <errno.h>
 #include <setjmp.h>
