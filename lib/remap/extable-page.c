@@ -212,6 +212,8 @@ void br_exwalk_drop(struct br_exwalk *w)
 	uint32_t reach;
 
 	store_head(w->line, flags_of(head_of(w->line)) & ~slot_bits(w->slot, true), false);
+	/* A glance would take the old tag for the block's slot and not look at the one that it has kept. */
+	atomic_store_explicit(&w->line->tags[w->slot], ~tag_at(w->line, w->slot), memory_order_release);
 	reach = least_reach(w->page, w->key.line, br_exhead_reach(head_of(home)));
 	store_head(home, with_reach(flags_of(head_of(home)), reach), true);
 }
