@@ -522,6 +522,64 @@ static int merge_behind(struct story *s)
 	return 0;
 }
 
+/* ---- standing still ----------------------------------------------------------------------------------------------------- */
+
+/* Somebody suspends and resumes while others write: nobody waits for ever, nothing changes meanwhile. */
+static int suspender(struct story *s)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		uint32_t vol = draw(s, 2);
+		int r = story_suspend(s, vol);
+
+		story_yield(s);
+		if (r == 0)
+			r = story_resume(s, vol);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int suspended(struct story *s)
+{
+	int r = begin(s, 1);
+
+	if (r < 0)
+		return r;
+	story_watch(s);
+	story_spawn(s, origin_user);
+	story_spawn(s, suspender);
+	story_spawn(s, snap_user);
+	story_spawn(s, suspender);
+	story_join(s);
+	return 0;
+}
+
+/* ---- snapshots that go -------------------------------------------------------------------------------------------------- */
+
+static int dropper(struct story *s)
+{
+	story_yield(s);
+	return story_drop(s, 1);
+}
+
+/* One snapshot is dropped while all are in use; the other must not notice. */
+static int drop(struct story *s)
+{
+	int r = begin(s, 2);
+
+	if (r < 0)
+		return r;
+	sim_model_may_fail(s->m, 1);
+	story_watch(s);
+	story_spawn(s, origin_writer);
+	story_spawn(s, dropper);
+	story_spawn(s, snap_user);
+	story_spawn(s, snap2_user);
+	story_join(s);
+	return 0;
+}
+
 /* ---- devices that fail ------------------------------------------------------------------------------------------- */
 
 /* One request of one disk fails, once or from then on; whatever comes of it, nobody is told anything wrong. */
@@ -614,6 +672,8 @@ const struct story_plan story_plans[] = {
 	  .exhaustive = true },
 	{ .name = "merge-io", .body = merge_io, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS } },
 	{ .name = "merge-behind", .body = merge_behind, .sectors = 160, .chunk = { 1024 }, .store_sectors = { 200 } },
+	{ .name = "suspended", .body = suspended, .sectors = 4 * CS, .chunk = { C4 }, .store_sectors = { 10 * CS } },
+	{ .name = "drop", .body = drop, .sectors = 4 * CS, .chunk = { C4, C4 }, .store_sectors = { 10 * CS, 10 * CS } },
 	{ .name = "fault-store", .body = fault_store, .sectors = 4 * CS, .chunk = { C4, C4 },
 	  .store_sectors = { 10 * CS, 10 * CS } },
 	{ .name = "fault-origin", .body = fault_origin, .sectors = 4 * CS, .chunk = { C4, C4 },

@@ -136,6 +136,16 @@ int story_drop(struct story *s, uint32_t vol)
 	return 0;
 }
 
+int story_suspend(struct story *s, uint32_t vol)
+{
+	return judge(s, "suspend", vol, blkremap_suspend(s->vol[vol], 0, -1));
+}
+
+int story_resume(struct story *s, uint32_t vol)
+{
+	return judge(s, "resume", vol, blkremap_resume(s->vol[vol]));
+}
+
 void story_watch(struct story *s)
 {
 	s->w->watch = !s->plan->no_crashes;

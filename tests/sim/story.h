@@ -70,6 +70,8 @@ int story_adopt(struct story *s, uint32_t vol, uint32_t entries);
 int story_merge(struct story *s, uint32_t vol);		/* start it */
 int story_merge_wait(struct story *s, uint32_t vol);
 int story_drop(struct story *s, uint32_t vol);
+int story_suspend(struct story *s, uint32_t vol);
+int story_resume(struct story *s, uint32_t vol);
 void story_watch(struct story *s);
 /* One more user: a task that runs @fn(s). */
 void story_spawn(struct story *s, int (*fn)(struct story *s));
