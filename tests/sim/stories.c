@@ -522,7 +522,7 @@ static int merge_behind(struct story *s)
 	return 0;
 }
 
-/* ---- standing still ----------------------------------------------------------------------------------------------------- */
+/* ---- standing still ---------------------------------------------------------------------------------------------- */
 
 /* Somebody suspends and resumes while others write: nobody waits for ever, nothing changes meanwhile. */
 static int suspender(struct story *s)
@@ -555,7 +555,7 @@ static int suspended(struct story *s)
 	return 0;
 }
 
-/* ---- snapshots that go -------------------------------------------------------------------------------------------------- */
+/* ---- snapshots that go ------------------------------------------------------------------------------------------- */
 
 static int dropper(struct story *s)
 {
