@@ -156,6 +156,7 @@ static void load(struct table *t, const struct workload *w)
 	else if (br_extable_new(&br_env_posix, 0, &t->ours) < 0)
 		die("out of memory");
 	for (uint64_t i = 0; i < w->n; i++) {
+		prefetch(t, t->kind, old_chunk(w, i + BATCH));
 		if (t->kind == PLAIN)
 			*plain_find(&t->plain, old_chunk(w, i)) = (struct slot){ old_chunk(w, i) + 1, new_chunk(w, i) };
 		else if (br_extable_insert(t->ours, old_chunk(w, i), new_chunk(w, i), BR_EX_DONE) < 0)

@@ -4,12 +4,6 @@
 
 #include <errno.h>
 
-/* Slots with the tag, leaves or not. */
-static uint32_t match_all(const struct br_exline *l, uint32_t head, uint32_t tag)
-{
-	return br_exline_match(l, head, tag) | br_exline_match(l, head, tag | BR_EXTAG_LEAF);
-}
-
 /* ---- looking up ------------------------------------------------------------------------------------------------- */
 
 /* What a slot with the right tag says of a chunk of its block.  Through a leaf we go only when sure of the slot. */
@@ -37,7 +31,7 @@ int br_expage_find(const struct br_expage *p, struct br_exkey key, unsigned chun
 	uint32_t first = atomic_load(&home->head), head = first;
 
 	for (uint32_t probe = 0;;) {
-		for (uint32_t m = match_all(l, head, key.tag | probe); m; m &= m - 1) {
+		for (uint32_t m = br_exline_match(l, head, key.tag | probe); m; m &= m - 1) {
 			int state = take(l, head, (unsigned)__builtin_ctz(m), chunk, ret_new);
 
 			if (state != BR_EX_NONE)
@@ -107,7 +101,7 @@ static bool next_line(struct br_exwalk *w)
 		return false;
 	else
 		w->line = &w->page->lines[br_expage_probe(w->key.line, ++w->probe)];
-	w->left = match_all(w->line, head_of(w->line), w->key.tag | w->probe);
+	w->left = br_exline_match(w->line, head_of(w->line), w->key.tag | w->probe);
 	return true;
 }
 

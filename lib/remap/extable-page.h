@@ -89,14 +89,15 @@ static inline bool br_exhead_draining(uint32_t head, unsigned slot)
 	return head >> (BR_EXHEAD_DRAIN_SHIFT + slot) & 1;
 }
 
-/* The used slots that have @tag, as bits. */
+/* The used slots that have @tag, leaves or not, as bits. */
 static inline uint32_t br_exline_match(const struct br_exline *l, uint32_t head, uint32_t tag)
 {
+	const uint32_t leaf = BR_EXTAG_LEAF;
 	uint32_t match = 0;
 
 #pragma GCC unroll 5
 	for (unsigned i = 0; i < BR_EXLINE_SLOTS; i++)
-		match |= (uint32_t)(atomic_load_explicit(&l->tags[i], memory_order_acquire) == tag) << i;
+		match |= (uint32_t)((atomic_load_explicit(&l->tags[i], memory_order_acquire) & ~leaf) == tag) << i;
 	return match & head & BR_EXHEAD_USED;
 }
 

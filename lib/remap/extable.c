@@ -264,32 +264,38 @@ static void drop(struct br_extable *t, const struct place *p, struct br_exwalk *
 	br_extree_dropped(p->tree, &t->pool, p->hash.position);
 }
 
-/* Add the chunk to a slot that is there already: in order with it, or with a leaf. */
-static bool join_slot(const struct place *p, uint64_t new_chunk)
+/* What there is of a block, seen by a chunk that is about to join it. */
+struct survey {
+	struct br_exwalk joinable;	/* a leaf, or a slot that it is in order with; no page: there is none */
+	unsigned nr_done;		/* slots of chunks that do not drain */
+	bool mapped;			/* the chunk is there already */
+};
+
+static struct survey take_survey(const struct place *p, uint64_t new_chunk)
 {
 	struct br_exwalk w = walk_block(p);
+	struct survey s = { .nr_done = 0 };
 
 	while (next(&w)) {
-		bool same = !w.leaf && w.value >> 16 == base_of(new_chunk, p->chunk);
-
-		if (w.draining || (!w.leaf && !same))
-			continue;
-		if (w.leaf)
-			br_exleaf_put(br_exvalue_leaf(w.value), p->chunk, new_chunk);
-		br_exwalk_set_value(&w, w.value | UINT64_C(1) << p->chunk);
-		return true;
+		s.mapped |= w.value >> p->chunk & 1;
+		s.nr_done += !w.draining;
+		if (!w.draining && (w.leaf || w.value >> 16 == base_of(new_chunk, p->chunk)))
+			s.joinable = w;
 	}
-	return false;
+	return s;
 }
 
-static unsigned count_done(const struct place *p)
+/* Add the chunk to a slot that is there already. */
+static bool join_slot(const struct place *p, struct survey *s, uint64_t new_chunk)
 {
-	struct br_exwalk w = walk_block(p);
-	unsigned nr = 0;
+	struct br_exwalk *w = &s->joinable;
 
-	while (next(&w))
-		nr += !w.draining;
-	return nr;
+	if (!w->page)
+		return false;
+	if (w->leaf)
+		br_exleaf_put(br_exvalue_leaf(w->value), p->chunk, new_chunk);
+	br_exwalk_set_value(w, w->value | UINT64_C(1) << p->chunk);
+	return true;
 }
 
 /* Bring all that is done of the block into the leaf; which chunks is that? */
@@ -321,9 +327,9 @@ static void drop_plain(struct br_extable *t, const struct place *p)
 }
 
 /* Bring the chunk and all others of its block into a leaf, if there are enough of them, and one is free. */
-static bool join_new_leaf(struct br_extable *t, const struct place *p, uint64_t new_chunk)
+static bool join_new_leaf(struct br_extable *t, const struct place *p, const struct survey *s, uint64_t new_chunk)
 {
-	struct br_exleaf *leaf = count_done(p) + 1 < LEAF_AT ? NULL : br_expool_take_leaf(&t->pool);
+	struct br_exleaf *leaf = s->nr_done + 1 < LEAF_AT ? NULL : br_expool_take_leaf(&t->pool);
 	uint64_t mask;
 
 	if (!leaf)
@@ -338,9 +344,9 @@ static bool join_new_leaf(struct br_extable *t, const struct place *p, uint64_t 
 	return true;
 }
 
-static bool join(struct br_extable *t, const struct place *p, uint64_t new_chunk)
+static bool join(struct br_extable *t, const struct place *p, struct survey *s, uint64_t new_chunk)
 {
-	return join_slot(p, new_chunk) || join_new_leaf(t, p, new_chunk);
+	return join_slot(p, s, new_chunk) || join_new_leaf(t, p, s, new_chunk);
 }
 
 /* The first chunk beyond what the near tree can hold brings the far one; memory for that was not promised. */
@@ -356,20 +362,19 @@ static int want_far(struct br_extable *t, const struct place *p)
 int br_extable_insert(struct br_extable *t, uint64_t old_chunk, uint64_t new_chunk, int state)
 {
 	struct place p = place_of(t, old_chunk);
-	struct br_exwalk w;
+	struct survey s = take_survey(&p, new_chunk);
 	int r = 0;
 
 	if (old_chunk >= BR_EX_CHUNK_END || new_chunk >= BR_EX_CHUNK_END)
 		return br_error(-EINVAL, "exception %" PRIu64 " -> %" PRIu64 " is beyond 2^48 chunks", old_chunk,
 				new_chunk);
-	if (locate(&p, &w))
-		return br_error(-EEXIST, "chunk %" PRIu64 " is mapped to %" PRIu64 " already", old_chunk,
-				new_of(&w, p.chunk));
+	if (s.mapped)
+		return br_error(-EEXIST, "chunk %" PRIu64 " is mapped already", old_chunk);
 	if (!t->promised)
 		r = br_extable_reserve(t, 1);
 	if (r == 0)
 		r = want_far(t, &p);
-	if (r == 0 && (state == BR_EX_DRAINING || !join(t, &p, new_chunk)))
+	if (r == 0 && (state == BR_EX_DRAINING || !join(t, &p, &s, new_chunk)))
 		r = put(t, &p, base_of(new_chunk, p.chunk) << 16 | UINT64_C(1) << p.chunk, 0, state == BR_EX_DRAINING);
 	if (r < 0)
 		return r;
@@ -392,13 +397,15 @@ void br_extable_set_done(struct br_extable *t, uint64_t old_chunk)
 {
 	struct place p = place_of(t, old_chunk);
 	struct br_exwalk w;
+	struct survey s;
 	uint64_t new_chunk;
 	bool joined;
 
 	if (!locate_draining(&p, &w))
 		return;
 	new_chunk = new_of(&w, p.chunk);
-	joined = join(t, &p, new_chunk);
+	s = take_survey(&p, new_chunk);
+	joined = join(t, &p, &s, new_chunk);
 	locate_draining(&p, &w);		/* the page may be another one */
 	if (joined)
 		drop(t, &p, &w);
