@@ -138,22 +138,25 @@ static inline int br_expage_glance(const struct br_expage *p, struct br_exkey ke
 {
 	const struct br_exline *home = &p->lines[key.line];
 	uint32_t head = atomic_load(&home->head);
-	unsigned slot = 0;
-	uint64_t value;
-	bool found;
+	unsigned slot = BR_EXLINE_SLOTS;
+	uint64_t value = 0;
 
 #pragma GCC unroll 5
-	for (unsigned i = 1; i < BR_EXLINE_SLOTS; i++)
-		slot = atomic_load_explicit(&home->tags[i], memory_order_acquire) == key.tag ? i : slot;
-	found = atomic_load_explicit(&home->tags[slot], memory_order_acquire) == key.tag;
-	value = atomic_load_explicit(&home->values[slot], memory_order_acquire);
+	for (unsigned i = 0; i < BR_EXLINE_SLOTS; i++) {
+		bool same = atomic_load_explicit(&home->tags[i], memory_order_acquire) == key.tag;
+		uint64_t its = atomic_load_explicit(&home->values[i], memory_order_acquire);
+		bool hit = same & its >> chunk;
+
+		slot = hit ? i : slot;
+		value = hit ? its : value;
+	}
 	if (br_unlikely(br_exline_changed(home, head)))
 		return BR_EX_AGAIN;
-	if (found && head >> slot & value >> chunk & !(head & BR_EXHEAD_DRAIN)) {
+	if (slot < BR_EXLINE_SLOTS && head >> slot & !(head & BR_EXHEAD_DRAIN)) {
 		*ret_new = br_exvalue_new(value, chunk);
 		return BR_EX_DONE;
 	}
-	return found || br_exhead_reach(head) ? BR_EX_AGAIN : BR_EX_NONE;
+	return slot < BR_EXLINE_SLOTS || br_exhead_reach(head) ? BR_EX_AGAIN : BR_EX_NONE;
 }
 
 /* ---- the writer's ------------------------------------------------------------------------------------------------ */
