@@ -228,6 +228,8 @@ static void change_ended(struct br_change *c)
 	br_change_done(c);
 	if (r == 0 && j->kind == BLKREMAP_JOB_DROP)
 		r = br_snapshot_after_drop(j->snaps[0]);
+	if (r == 0 && j->kind == BLKREMAP_JOB_TAKE)
+		br_snapshot_tell_added(j->snaps, j->change.n);
 	if (j->kind != BLKREMAP_JOB_MERGE)
 		finish(j, r);
 	else if (r == 0)
@@ -252,7 +254,7 @@ static void begin_change(struct br_task *task)
 		finish(j, r);
 }
 
-/* A merge first makes the faces of origin and snapshot one; without an origin the base is claimed for that. */
+/* A merge first makes the faces of origin and snapshot one. */
 static int start_change(struct blkremap_job *j, enum br_change_kind kind)
 {
 	struct br_snapshot *s = br_dev_to_snapshot(j->dev);
@@ -267,22 +269,15 @@ static int start_change(struct blkremap_job *j, enum br_change_kind kind)
 	return 0;
 }
 
-int br_job_take(struct blkremap_ctx *ctx, struct blkremap_take *items, struct br_snapshot **snaps, uint32_t n,
-		int64_t timeout_ns, struct blkremap_job **ret_job)
+int br_job_take(struct blkremap_ctx *ctx, struct br_snapshot **snaps, uint32_t n, int64_t timeout_ns,
+		struct blkremap_job **ret_job)
 {
 	struct blkremap_job_opts opts = { .timeout_ns = timeout_ns < 0 ? 0 : BR_MAX(timeout_ns, INT64_C(1)) };
 	struct blkremap_job *j = new_job(ctx, NULL, BLKREMAP_JOB_TAKE, &opts);
-	int r = j ? 0 : br_error(-ENOMEM, "no memory for a job");
 
-	for (uint32_t i = 0; r == 0 && i < n; i++) {
-		r = br_handle_new(ctx, &snaps[i]->dev, false, &items[i].snap);
-		j->snaps[i] = snaps[i];
-	}
-	if (r < 0) {
-		if (j)
-			release(j);
-		return r;
-	}
+	if (!j)
+		return br_error(-ENOMEM, "no memory for a job");
+	memcpy(j->snaps, snaps, n * sizeof(struct br_snapshot *));
 	j->change.kind = BR_CHANGE_TAKE;
 	j->change.n = n;
 	*ret_job = j;

@@ -37,12 +37,13 @@ struct blkremap_job {
 	char text[160];
 };
 
-/* blkremap_snapshot_take() with a job: takes over the references to @snaps, or gives them back on failure. */
-int br_job_take(struct blkremap_ctx *ctx, struct blkremap_take *items, struct br_snapshot **snaps, uint32_t n,
-		int64_t timeout_ns, struct blkremap_job **ret_job);
+/* blkremap_snapshot_take() with a job; the handles of @snaps are the caller's and have been made. */
+int br_job_take(struct blkremap_ctx *ctx, struct br_snapshot **snaps, uint32_t n, int64_t timeout_ns,
+		struct blkremap_job **ret_job);
 
 /* snapshot.c */
 int br_snapshot_check_drop(struct br_snapshot *s);
 int br_snapshot_after_drop(struct br_snapshot *s);
+void br_snapshot_tell_added(struct br_snapshot **snaps, uint32_t n);
 
 #endif /* BR_API_JOB_H */

@@ -302,22 +302,32 @@ static int check_items(const struct blkremap_take *items, uint32_t n)
 	return 0;
 }
 
-static void put_all(struct br_snapshot **snaps, uint32_t n)
-{
-	while (n-- > 0)
-		br_dev_put(&snaps[n]->dev);
-}
+/* What a take makes before it changes anything: snapshots that are in no family yet, and their handles. */
+struct made {
+	struct br_snapshot *snaps[MAX_TAKE];
+	struct blkremap_dev *handles[MAX_TAKE];
+	uint32_t n;
+};
 
-static int hand_out_all(struct blkremap_ctx *ctx, struct blkremap_take *items, struct br_snapshot **snaps, uint32_t n)
+static int make_items(struct blkremap_ctx *ctx, struct blkremap_take *items, uint32_t n, struct made *m)
 {
 	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < n; i++)
-		r = br_handle_new(ctx, &snaps[i]->dev, false, &items[i].snap);
+	for (m->n = 0; r == 0 && m->n < n; m->n += r == 0) {
+		r = new_item(ctx, &items[m->n], &m->snaps[m->n]);
+		if (r == 0)
+			r = br_handle_new(ctx, &m->snaps[m->n]->dev, false, &m->handles[m->n]);
+	}
 	return r;
 }
 
-static void tell_added(struct br_snapshot **snaps, uint32_t n)
+static void unmake_items(struct made *m)
+{
+	while (m->n-- > 0)
+		blkremap_dev_close(m->handles[m->n]);
+}
+
+void br_snapshot_tell_added(struct br_snapshot **snaps, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct br_origin *o = snaps[i]->fam->origin;
@@ -330,27 +340,28 @@ static void tell_added(struct br_snapshot **snaps, uint32_t n)
 
 int blkremap_snapshot_take(struct blkremap_take *items, uint32_t n, int64_t timeout_ns, struct blkremap_job **ret_job)
 {
-	struct br_snapshot *snaps[MAX_TAKE];
 	struct blkremap_ctx *ctx;
-	uint32_t made = 0;
+	struct made m = { .n = 0 };
 	int r = check_items(items, n);
 
 	if (r < 0)
 		return r;
 	ctx = items[0].origin->ctx;
-	for (; r == 0 && made < n; made += r == 0)
-		r = new_item(ctx, &items[made], &snaps[made]);
+	r = make_items(ctx, items, n, &m);
 	if (r == 0 && ret_job)
-		return br_job_take(ctx, items, snaps, n, timeout_ns, ret_job);
-	if (r == 0)
-		r = br_change_run(&ctx->core, BR_CHANGE_TAKE, snaps, n,
+		r = br_job_take(ctx, m.snaps, n, timeout_ns, ret_job);
+	else if (r == 0)
+		r = br_change_run(&ctx->core, BR_CHANGE_TAKE, m.snaps, n,
 				  timeout_ns < 0 ? BR_NEVER : br_now(ctx->core.env) + (uint64_t)timeout_ns);
 	if (r < 0) {
-		put_all(snaps, made);
+		unmake_items(&m);
 		return r;
 	}
-	tell_added(snaps, n);
-	return hand_out_all(ctx, items, snaps, n);
+	for (uint32_t i = 0; i < n; i++)
+		items[i].snap = m.handles[i];
+	if (!ret_job)
+		br_snapshot_tell_added(m.snaps, n);
+	return 0;
 }
 
 /* ---- drop and reset ---------------------------------------------------------------------------------------------- */

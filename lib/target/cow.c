@@ -154,6 +154,9 @@ static int allocate(struct br_cow_part *p)
 	struct br_snapshot *s = p->snap;
 	int r;
 
+	br_family_lock(s->fam);
+	p->space_ticket = s->space_ticket;
+	br_family_unlock(s->fam);
 	do
 		r = br_snap_store_alloc(&s->store, p->old_chunk, &p->commit, &p->cow->op);
 	while (r == -ENOSPC && grow_store(s));
@@ -161,7 +164,7 @@ static int allocate(struct br_cow_part *p)
 	if (r < 0)
 		return r;
 	br_family_lock(s->fam);
-	p->error = br_extable_reserve(s->table, 1);	/* grows the table now and then, by doubling */
+	p->error = br_extable_reserve(s->table, 1);	/* the table grows here, a group of pages at a time */
 	br_family_unlock(s->fam);
 	p->reserved = p->error == 0;
 	tell_low_space(s);
@@ -219,6 +222,20 @@ static void tell_held(struct br_snapshot *s)
 	br_ctx_event(s->dev.ctx, &e);
 }
 
+/* Under fam->lock.  Not if the held were let go since we looked for space: there may be some now. */
+static bool hold(struct br_cow *cow, const struct br_cow_part *p, bool *ret_first)
+{
+	struct br_snapshot *s = p->snap;
+
+	if (p->space_ticket != s->space_ticket)
+		return false;
+	*ret_first = br_list_empty(&s->held);
+	br_op_launch(&cow->op);
+	br_wait_begin(s->dev.ctx);
+	br_list_add_tail(&s->held, &cow->held_link);
+	return true;
+}
+
 static int step_hold(struct br_op *op)
 {
 	struct br_cow *cow = to_cow(op);
@@ -230,14 +247,12 @@ static int step_hold(struct br_op *op)
 	if (!p)
 		return S_ALLOC;
 	s = p->snap;
-	br_op_launch(op);
-	br_wait_begin(ctx);
 	br_family_lock(s->fam);
-	first = br_list_empty(&s->held);
-	br_list_add_tail(&s->held, &cow->held_link);
+	hold(cow, p, &first);
 	br_family_unlock(s->fam);
 	if (first) {
 		tell_held(s);
+		atomic_store(&s->hold_timed, true);
 		br_timer_arm(ctx, &s->hold_timer, &ctx->service, br_now(ctx->env) + s->cfg.hold_ns);
 	}
 	return br_op_await(op, S_ALLOC);
@@ -251,11 +266,12 @@ void br_snapshot_unhold(struct br_snapshot *s, bool over)
 	br_list_init(&held);
 	br_family_lock(s->fam);
 	s->hold_over = over;
+	s->space_ticket++;
 	s->low_told &= over;
 	br_list_splice(&held, &s->held);
 	br_family_unlock(s->fam);
-	if (!over)
-		br_timer_cancel(ctx, &s->hold_timer);
+	if (!over && br_timer_cancel(ctx, &s->hold_timer))
+		atomic_store(&s->hold_timed, false);
 	while ((l = br_list_pop(&held))) {
 		br_wait_end(ctx);
 		br_op_grant(&br_container_of(l, struct br_cow, held_link)->op, 0);

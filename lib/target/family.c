@@ -187,6 +187,19 @@ static struct br_family *find(struct br_dev *base)
 	return found;
 }
 
+/* While there is a family nobody writes to the base but through its origin, or a merge. */
+static int make(struct br_family *f, struct br_dev *base)
+{
+	int r = br_dev_claim(base, &f->dev);
+
+	if (r < 0)
+		return r;
+	r = br_dev_add(&f->dev, base->ctx, &family_ops, NULL);
+	if (r < 0)
+		br_dev_unclaim(base, &f->dev);
+	return r;
+}
+
 int br_family_get(struct br_dev *base, struct br_family **ret)
 {
 	struct br_family *f = find(base);
@@ -200,7 +213,7 @@ int br_family_get(struct br_dev *base, struct br_family **ret)
 		f->dev.hidden = true;
 		br_dev_like(&f->dev, base);
 		br_range_lock_init(&f->turn, base->ctx);
-		r = br_dev_add(&f->dev, base->ctx, &family_ops, NULL);
+		r = make(f, base);
 		if (r < 0) {
 			br_free(base->ctx->env, f, sizeof(*f));
 			return r;

@@ -108,7 +108,9 @@ struct br_snapshot {
 	struct br_list held;		/* struct br_cow.held_link: waiting for space; under fam->lock */
 	bool hold_over;			/* under fam->lock: hold_ns has passed, who is held gives up */
 	bool low_told;			/* under fam->lock: the low space event is out */
+	uint64_t space_ticket;		/* under fam->lock: grows each time that the held are let go */
 	struct br_timer hold_timer;
+	_Atomic bool hold_timed;	/* the timer is armed, or its task is under way */
 	_Atomic uint64_t copied_bytes;
 	_Atomic bool merge_runs;	/* a merge job is under way */
 	_Atomic bool merge_broken;	/* a removal of entries has failed: what is on the disk is not known */
@@ -168,6 +170,7 @@ struct br_cow_part {
 	struct br_snapshot *snap;
 	uint64_t old_chunk;
 	struct br_list waiters;		/* struct br_leg.wait_link; under fam->lock */
+	uint64_t space_ticket;		/* of the snapshot, before it was looked for space */
 	bool for_origin;		/* an origin write needs it: if it fails the snapshot is invalid */
 	bool allocated, reserved, committed;	/* place in the store, room in the table */
 	int error;

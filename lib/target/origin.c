@@ -320,7 +320,6 @@ static int origin_close(struct br_dev *dev)
 	struct br_origin *o = br_container_of(dev, struct br_origin, dev);
 	int r = br_family_drop_origin(o->fam), r2;
 
-	br_dev_unclaim(o->fam->base, &o->fam->dev);
 	r2 = br_dev_put(&o->fam->dev);
 	br_free(dev->ctx->env, o, sizeof(*o));
 	return r < 0 ? r : r2;
@@ -357,10 +356,7 @@ static void describe(struct br_origin *o, bool rdonly)
 static int join_family(struct br_origin *o, bool rdonly)
 {
 	struct br_family *f = o->fam;
-	int r = rdonly ? 0 : br_dev_claim(f->base, &f->dev);
 
-	if (r < 0)
-		return r;
 	if (f->origin)
 		return br_error(-EBUSY, "%s has an origin already, %s", f->base->name, f->origin->dev.name);
 	f->origin = o;

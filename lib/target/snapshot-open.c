@@ -24,6 +24,20 @@ static void free_snapshot(struct br_snapshot *s)
 	br_free(env, s, sizeof(*s));
 }
 
+static bool is_untimed(void *arg)
+{
+	struct br_snapshot *s = arg;
+
+	return !atomic_load(&s->hold_timed);
+}
+
+/* If it has fired, its task is in the service queue, and must not find the snapshot gone. */
+static void stop_timer(struct br_snapshot *s)
+{
+	if (!br_timer_cancel(s->dev.ctx, &s->hold_timer))
+		br_block(s->dev.ctx, NULL, is_untimed, s, BR_NEVER);
+}
+
 /* Nobody can reach it any more; what is left is its place in the family and what it holds. */
 static int snapshot_close(struct br_dev *dev)
 {
@@ -33,7 +47,7 @@ static int snapshot_close(struct br_dev *dev)
 
 	if (s->attached)
 		r = br_change_run(dev->ctx, BR_CHANGE_DETACH, &s, 1, BR_NEVER);
-	br_timer_cancel(dev->ctx, &s->hold_timer);
+	stop_timer(s);
 	br_dev_unclaim(store, dev);
 	free_snapshot(s);
 	r2 = br_dev_put(store);
@@ -89,8 +103,10 @@ struct br_snapshot *br_dev_to_snapshot(struct br_dev *dev)
 static void hold_is_over(struct br_task *task)
 {
 	struct br_timer *t = br_container_of(task, struct br_timer, task);
+	struct br_snapshot *s = br_container_of(t, struct br_snapshot, hold_timer);
 
-	br_snapshot_unhold(br_container_of(t, struct br_snapshot, hold_timer), true);
+	br_snapshot_unhold(s, true);
+	atomic_store(&s->hold_timed, false);	/* from here on it may be gone */
 }
 
 static uint32_t caps_of(const struct br_snapshot *s)
