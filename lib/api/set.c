@@ -27,6 +27,7 @@ static int set_policy(struct br_snapshot *s, const char *value)
 		if (strcmp(value, policies[i]) != 0)
 			continue;
 		atomic_store(&s->cfg.when_full, i);
+		br_snapshot_unhold(s, false);	/* by the new policy */
 		return 0;
 	}
 	return -EINVAL;

@@ -380,6 +380,7 @@ int br_snapshot_check_drop(struct br_snapshot *s)
 		return br_error(-EBUSY, "%s is being merged into its base", s->dev.name);
 	if (!s->attached)
 		return br_error(-EALREADY, "%s has been dropped", s->dev.name);
+	br_snapshot_unhold(s, true);	/* who waits for its space need not any more; draining would wait for them */
 	return 0;
 }
 

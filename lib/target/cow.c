@@ -22,11 +22,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "base/mutant.h"
 #include "blkremap/blkremap.h"
 #include "target/family.h"
 
+enum { GROW_CHUNKS = 16 };	/* by so many a store grows at least, while it may */
 enum { S_ALLOC, S_HOLD, S_COPY, S_COPIED, S_FILL, S_FILLED, S_COMMIT, S_MARK, S_INSERT, S_RELEASE };
 
 static struct br_cow *to_cow(struct br_op *op)
@@ -136,30 +138,53 @@ static void tell_low_space(struct br_snapshot *s)
 		br_ctx_event(s->dev.ctx, &e);
 }
 
-/* A file may be grown by what it was opened with (max_grow); nothing else may. */
-static bool grow_store(struct br_snapshot *s)
+/* By grow_step, or by as much less as is permitted, down to one chunk. */
+static bool grow_some(struct br_snapshot *s, uint64_t bytes)
+{
+	uint64_t chunk = s->cfg.chunk_bytes, chunks = br_div_up(atomic_load(&s->cfg.grow_step), chunk), now;
+	struct br_dev *d = s->store_dev;
+
+	for (chunks = BR_MAX(chunks, (uint64_t)GROW_CHUNKS); chunks; chunks /= 2)
+		if (d->ops->resize(d, bytes + chunks * chunk, &now) == 0 && now > bytes)
+			return true;
+	return false;
+}
+
+/*
+ * A file may be grown by what it was opened with (max_grow); nothing else may.  @seen is the size that was not enough:
+ * if it is another now, somebody else has grown the store meanwhile.
+ */
+static bool grow_store(struct br_snapshot *s, uint64_t seen)
 {
 	struct br_dev *d = s->store_dev;
-	uint64_t bytes = atomic_load(&d->bytes), step = BR_MAX(s->cfg.grow_step, 16 * s->cfg.chunk_bytes), now;
+	bool grown;
 
 	if (!d->ops->resize || !(atomic_load(&d->caps) & BR_CAP_GROW))
 		return false;
-	if (d->ops->resize(d, bytes + step, &now) < 0 || now <= bytes)
+	br_mutex_lock(&s->grow_lock, s->dev.ctx->env);
+	grown = atomic_load(&d->bytes) > seen || grow_some(s, seen);
+	br_mutex_unlock(&s->grow_lock, s->dev.ctx->env);
+	if (!grown || br_snap_store_resized(&s->store) < 0)
 		return false;
-	return br_snap_store_resized(&s->store) == 0;
+	br_family_lock(s->fam);
+	s->low_told = false;
+	br_family_unlock(s->fam);
+	return true;
 }
 
 static int allocate(struct br_cow_part *p)
 {
 	struct br_snapshot *s = p->snap;
+	uint64_t seen;
 	int r;
 
 	br_family_lock(s->fam);
 	p->space_ticket = s->space_ticket;
 	br_family_unlock(s->fam);
-	do
+	do {
+		seen = atomic_load(&s->store_dev->bytes);
 		r = br_snap_store_alloc(&s->store, p->old_chunk, &p->commit, &p->cow->op);
-	while (r == -ENOSPC && grow_store(s));
+	} while (r == -ENOSPC && grow_store(s, seen));
 	p->allocated = r == 0;
 	if (r < 0)
 		return r;
@@ -193,12 +218,13 @@ static struct br_cow_part *to_be_held(struct br_cow *cow)
 	return p;
 }
 
+/* The policy may change at any time (blkremap_dev_set()), so the last call takes all that are left. */
 static void allocate_those(struct br_cow *cow, bool holding)
 {
 	struct br_cow_part *p;
 
 	for (p = cow->parts; p; p = p->next)
-		if (!p->allocated && (p->snap->cfg.when_full == BLKREMAP_FULL_HOLD) == holding)
+		if (!p->allocated && (!holding || p->snap->cfg.when_full == BLKREMAP_FULL_HOLD))
 			p->error = allocate(p);
 }
 

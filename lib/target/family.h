@@ -106,6 +106,7 @@ struct br_snapshot {
 	struct br_range_lock merge_lock;
 	struct br_list pending[BR_PENDING_BUCKETS];	/* struct br_cow_part.link; under fam->lock */
 	struct br_list held;		/* struct br_cow.held_link: waiting for space; under fam->lock */
+	struct br_mutex grow_lock;	/* one grows the store at a time; held over ftruncate() */
 	bool hold_over;			/* under fam->lock: hold_ns has passed, who is held gives up */
 	bool low_told;			/* under fam->lock: the low space event is out */
 	uint64_t space_ticket;		/* under fam->lock: grows each time that the held are let go */
@@ -223,6 +224,7 @@ int br_face_chan_open(struct br_chan *chan, struct br_family *fam);
 void br_face_chan_close(struct br_chan *chan);
 int br_family_open_way(struct br_family_chan *fc, struct br_snapshot *s);
 void br_family_close_way(struct br_family_chan *fc, struct br_snapshot *s);
+int br_family_flush_dev(struct br_dev *dev);	/* blocks */
 void br_family_recount(struct br_family *f);	/* min_chunk and nr_slots, after a change, while drained */
 int br_family_drop_origin(struct br_family *f);	/* the origin closes: it gives up its snapshots */
 

@@ -258,7 +258,7 @@ void rig_pump(struct rig *r)
 {
 	int quiet = 0;
 
-	while (quiet < 4) {
+	while (quiet < 50) {		/* a request takes many turns of the loop */
 		int n = blkremap_process(r->ctx, 0, NULL);
 
 		assert_true(n >= 0);
