@@ -196,14 +196,46 @@ static void close_idle(struct blkremap_dev *h)
 	}
 }
 
+static void sum_counts(struct br_dev *d, uint64_t sums[BR_COUNTS])
+{
+	struct br_list *l;
+
+	br_ctx_lock(d->ctx);
+	for (unsigned i = 0; i < BR_COUNTS; i++)
+		sums[i] = atomic_load(&d->counters[i]);
+	br_list_for_each(l, &d->chans)
+		for (unsigned i = 0; i < BR_COUNTS; i++)
+			sums[i] += atomic_load(&br_container_of(l, struct br_chan, dev_link)->counts[i]);
+	br_ctx_unlock(d->ctx);
+}
+
+/* Is this the last reference to a device that may hold what is not durable?  Origins and snapshots see to theirs. */
+static bool closes_dirty(struct br_dev *d)
+{
+	uint32_t caps = atomic_load(&d->caps);
+	uint64_t sums[BR_COUNTS];
+	bool last;
+
+	if (!(caps & BR_CAP_WRITE) || !(caps & BR_CAP_VOLATILE_CACHE) || br_dev_is_origin(d) || br_dev_is_snapshot(d))
+		return false;
+	br_ctx_lock(d->ctx);
+	last = d->refs == 1;
+	br_ctx_unlock(d->ctx);
+	sum_counts(d, sums);
+	return last && (sums[BR_COUNT_WRITES] || sums[BR_COUNT_DISCARDS]);
+}
+
 static int close_one(struct blkremap_dev *dev)
 {
 	struct blkremap_ctx *ctx = dev->ctx;
-	int r;
+	int r = 0, r2;
 
 	br_jobs_stop(dev);
+	if (closes_dirty(dev->dev))
+		r = blkremap_flush(dev);
 	close_idle(dev);
-	r = br_dev_put(dev->dev);
+	r2 = br_dev_put(dev->dev);
+	r = r < 0 ? r : r2;
 	br_free(ctx->core.env, dev, sizeof(*dev));
 	atomic_fetch_sub(&ctx->handles, 1);
 	return r;
@@ -318,19 +350,6 @@ int blkremap_dev_info(struct blkremap_dev *dev, struct blkremap_dev_info *info)
 }
 
 /* ---- counters ---------------------------------------------------------------------------------------------------- */
-
-static void sum_counts(struct br_dev *d, uint64_t sums[BR_COUNTS])
-{
-	struct br_list *l;
-
-	br_ctx_lock(d->ctx);
-	for (unsigned i = 0; i < BR_COUNTS; i++)
-		sums[i] = atomic_load(&d->counters[i]);
-	br_list_for_each(l, &d->chans)
-		for (unsigned i = 0; i < BR_COUNTS; i++)
-			sums[i] += atomic_load(&br_container_of(l, struct br_chan, dev_link)->counts[i]);
-	br_ctx_unlock(d->ctx);
-}
 
 int blkremap_status(struct blkremap_dev *dev, struct blkremap_status *status)
 {

@@ -239,6 +239,23 @@ void br_family_recount(struct br_family *f)
 	}
 }
 
+/* For what is being closed: a flush of what is below it. */
+int br_family_flush_dev(struct br_dev *dev)
+{
+	struct br_req req = { .op = BR_FLUSH };
+	struct br_sync io;
+	int r;
+
+	if (!(atomic_load(&dev->caps) & BR_CAP_VOLATILE_CACHE))
+		return 0;
+	r = br_sync_open(&io, dev->ctx, dev);
+	if (r < 0)
+		return r;
+	r = br_sync_submit(&io, io.chan, &req);
+	br_sync_close(&io);
+	return r < 0 ? br_error(r, "%s: what was written could not be made durable", dev->name) : 0;
+}
+
 /* The origin is closed: snapshots that have no handle of their own go with it. */
 int br_family_drop_origin(struct br_family *f)
 {

@@ -318,9 +318,12 @@ static int origin_resize(struct br_dev *dev, uint64_t bytes, uint64_t *ret)
 static int origin_close(struct br_dev *dev)
 {
 	struct br_origin *o = br_container_of(dev, struct br_origin, dev);
-	int r = br_family_drop_origin(o->fam), r2;
+	bool written = atomic_load(&o->fam->written) || o->fam->merging;
+	int r = written ? br_family_flush_dev(o->fam->base) : 0, r2;
 
-	r2 = br_dev_put(&o->fam->dev);
+	r2 = br_family_drop_origin(o->fam);
+	r = r < 0 ? r : r2;
+	r2 = br_dev_put(&o->fam->dev);		/* the last one unclaims the base */
 	br_free(dev->ctx->env, o, sizeof(*o));
 	return r < 0 ? r : r2;
 }

@@ -38,15 +38,31 @@ static void stop_timer(struct br_snapshot *s)
 		br_block(s->dev.ctx, NULL, is_untimed, s, BR_NEVER);
 }
 
+/*
+ * What was acknowledged is durable when the device has been closed.  While it is being merged, that may be in the store
+ * and in the base; the origin sees to the latter.
+ */
+static int make_durable(struct br_snapshot *s)
+{
+	uint64_t writes = atomic_load(&s->dev.counters[BR_COUNT_WRITES]);
+
+	writes += atomic_load(&s->dev.counters[BR_COUNT_DISCARDS]);
+	if ((!writes && s->fam->merging != s) || atomic_load(&s->gone) || s->cfg.transient)
+		return 0;
+	return br_family_flush_dev(s->store_dev);
+}
+
 /* Nobody can reach it any more; what is left is its place in the family and what it holds. */
 static int snapshot_close(struct br_dev *dev)
 {
 	struct br_snapshot *s = br_container_of(dev, struct br_snapshot, dev);
 	struct br_dev *store = s->store_dev, *fam = &s->fam->dev;
-	int r = 0, r2;
+	int r = make_durable(s), r2;
 
-	if (s->attached)
-		r = br_change_run(dev->ctx, BR_CHANGE_DETACH, &s, 1, BR_NEVER);
+	if (s->attached) {
+		r2 = br_change_run(dev->ctx, BR_CHANGE_DETACH, &s, 1, BR_NEVER);
+		r = r < 0 ? r : r2;
+	}
 	stop_timer(s);
 	br_dev_unclaim(store, dev);
 	free_snapshot(s);

@@ -185,8 +185,8 @@ int story_close(struct story *s)
 	}
 	r2 = blkremap_dev_close(s->vol[ORIGIN]);
 	r = r < 0 || may_close_badly(s) ? r : r2;
-	r2 = blkremap_dev_close(s->base);
-	r = r < 0 ? r : r2;
+	r2 = blkremap_dev_close(s->base);	/* flushes, and a failure of that is told */
+	r = r < 0 || may_close_badly(s) ? r : r2;
 	r2 = blkremap_ctx_free(s->ctx);
 	r = r < 0 ? r : r2;
 	return r < 0 ? story_complain(s, "closing", ORIGIN, r) : 0;
