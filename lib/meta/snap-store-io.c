@@ -314,7 +314,7 @@ void br_snap_store_invalidate(struct br_snap_store *s, struct br_chan *chan, str
  * Make the page of the last entry the one in memory.  The store takes no new exceptions any more, so nobody else needs
  * it.
  */
-enum { L_READ, L_FAILED, L_END };
+enum { L_READ, L_CHECK, L_FAILED, L_END };
 
 static int step_read(struct br_op *op)
 {
@@ -327,7 +327,20 @@ static int step_read(struct br_op *op)
 	s->page_no = page_no;
 	req.offset = br_snap_page_offset(s, last);
 	br_snap_work_page(&s->merge, req, s->page);
-	return br_op_await(op, L_END);
+	return br_op_await(op, L_CHECK);
+}
+
+/* A removal that failed may have reached the disk: what it took away must not be believed to be chunk 0. */
+static int step_check(struct br_op *op)
+{
+	struct br_snap_store *s = of_merge(op);
+	uint64_t end = (s->nr - 1) % br_snap_entries_per_page(s) + 1;
+
+	for (uint64_t i = 0; i < end; i++)
+		if (!br_snap_entry_get(s->page, i).new_chunk)
+			return br_op_fail(op, br_error(-EIO, "%s: entries are gone that were there before an error",
+						       s->dev->name));
+	return L_END;
 }
 
 /*
@@ -341,6 +354,7 @@ static int step_no_page(struct br_op *op)
 
 static const struct br_op_step last_steps[] = {
 	[L_READ] = { "read", step_read, L_FAILED },
+	[L_CHECK] = { "check", step_check, L_FAILED },
 	[L_FAILED] = { "failed", step_no_page, BR_OP_END },
 	[L_END] = { "end", step_end, BR_OP_END },
 };
