@@ -249,11 +249,15 @@ static int step_freeze(struct br_op *op)
 	return s->tail_dirty ? C_TAIL : C_NEXT_AREA;
 }
 
+/*
+ * From the first block behind the last entry's on, in this page too: the page that is written next may be torn, and a
+ * later block of it that keeps old entries would bring them to life as soon as the earlier ones are full.
+ */
 static int step_tail(struct br_op *op)
 {
 	struct br_snap_store *s = of_commit(op);
-	uint64_t page = br_snap_page_offset(s, s->nr), chunk = s->layout.chunk_bytes;
-	uint64_t from = page + s->page_bytes, end = page - page % chunk + chunk;
+	uint64_t at = br_snap_entry_offset(&s->layout, s->nr), chunk = s->layout.chunk_bytes;
+	uint64_t block = s->dev->logical_block, end = at - at % chunk + chunk, from = (at + block - 1) / block * block;
 
 	if (from < end && !BR_MUTANT("snap-keep-stale-tail"))
 		br_snap_work_simple(&s->commit, BR_WRITE_ZEROES, from, end - from);
