@@ -47,12 +47,14 @@ int br_dev_add(struct br_dev *dev, struct br_ctx *ctx, const struct br_dev_ops *
 	dev->refs = 1;
 	br_list_init(&dev->chans);
 	br_ctx_lock(ctx);
-	dev->id = ctx->next_id++;
-	if (!name)
-		make_name(dev);
-	else if (name_is_taken(ctx, name))
+	do {
+		dev->id = ctx->next_id++;
+		if (!name)
+			make_name(dev);
+	} while (!name && name_is_taken(ctx, dev->name));
+	if (name && name_is_taken(ctx, name))
 		r = -EEXIST;
-	else
+	else if (name)
 		memcpy(dev->name, name, strlen(name) + 1);
 	if (r == 0)
 		br_list_add_tail(&ctx->devs, &dev->ctx_link);
@@ -356,6 +358,7 @@ static void talk(struct br_dev *dev, struct br_op *op, const struct br_message *
 	dev->talk.op = op;
 	dev->talk.left = 1;
 	dev->talk.error = 0;
+	dev->talk.drain = text->drain;
 	tell_all(dev, text);
 	nobody = --dev->talk.left == 0;
 	if (nobody)
@@ -432,19 +435,22 @@ static void cancel_arrives(struct br_task *task)
 	br_ctx_lock(ctx);
 	c->cancel.busy = false;
 	br_ctx_unlock(ctx);
-	if (!c->draining)
-		return;
-	c->draining = false;
+	if (c->draining) {
+		c->draining = false;
+		answer(c, -ETIMEDOUT);
+	}
 	answer(c, -ETIMEDOUT);
 }
 
+/* The op waits for these answers, too: else the next drain could find a message of this one still under way. */
 void br_dev_drain_cancel(struct br_dev *dev, struct br_op *op)
 {
 	struct br_ctx *ctx = dev->ctx;
 	struct br_list *l;
 
 	br_ctx_lock(ctx);
-	if (dev->talk.op == op) {
+	if (dev->talk.op == op && dev->talk.drain) {
+		dev->talk.drain = false;
 		dev->suspends--;
 		dev->talk.error = -ETIMEDOUT;
 		br_list_for_each(l, &dev->chans) {
@@ -452,6 +458,7 @@ void br_dev_drain_cancel(struct br_dev *dev, struct br_op *op)
 
 			c->cancel.task.run = cancel_arrives;
 			c->cancel.busy = true;
+			dev->talk.left++;
 			br_queue_post(c->queue, &c->cancel.task);
 		}
 	}

@@ -58,7 +58,10 @@ struct br_dev_ops {
 	void (*submit)(struct br_chan *chan, struct br_req *req);
 	/* Look at the size below again, or set it (@bytes != 0).  May block shortly.  Optional. */
 	int (*resize)(struct br_dev *dev, uint64_t bytes, uint64_t *ret_bytes);
-	/* Make what was acknowledged durable and forget the device.  Called once, with no channel left. */
+	/*
+	 * Forget the device.  Called once, with no channel left.  Targets make their own metadata durable first, and
+	 * tell if they cannot; leaves flush nothing: what has to be durable was asked for by a FLUSH or FUA before.
+	 */
 	int (*close)(struct br_dev *dev);
 };
 
@@ -66,7 +69,7 @@ struct br_dev_ops {
 struct br_dev {
 	struct br_ctx *ctx;
 	const struct br_dev_ops *ops;
-	const char *engine;		/* of leaves: "aio", "threads", "memory" ... */
+	_Atomic(const char *) engine;	/* of leaves: "aio", "threads"; may change when a channel opens */
 	uint64_t id;
 	char name[64];
 	_Atomic uint64_t bytes;
@@ -88,6 +91,7 @@ struct br_dev {
 		struct br_op *op;	/* of the broadcast under way */
 		uint32_t left;		/* channels that have not answered */
 		int error;
+		bool drain;		/* one that may be given up */
 	} talk;
 	struct br_dev *lower[2];	/* for listing; referenced */
 	uint32_t nr_lower;
@@ -118,12 +122,12 @@ void br_dev_like(struct br_dev *dev, const struct br_dev *lower);
 void br_dev_get(struct br_dev *dev);
 /* Give a reference back; the last one closes the device.  Returns what ops->close() says.  May block. */
 int br_dev_put(struct br_dev *dev);
-/* Take or give back the only right to write.  -EBUSY if another device has it. */
 /* Families are devices that nobody sees: they have no size and no name of their own. */
 static inline bool br_dev_is_hidden(const struct br_dev *dev)
 {
 	return dev->hidden;
 }
+/* Take or give back the only right to write.  -EBUSY if another device has it. */
 int br_dev_claim(struct br_dev *dev, struct br_dev *by);
 void br_dev_unclaim(struct br_dev *dev, struct br_dev *by);
 
