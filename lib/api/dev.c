@@ -326,6 +326,7 @@ static uint32_t state_of(struct br_dev *d)
 int blkremap_dev_info(struct blkremap_dev *dev, struct blkremap_dev_info *info)
 {
 	struct blkremap_dev_info i = { 0 };
+	const char *engine;
 	struct br_dev *d;
 
 	if (!dev || !info)
@@ -344,7 +345,8 @@ int blkremap_dev_info(struct blkremap_dev *dev, struct blkremap_dev_info *info)
 	i.block_bytes = d->block_bytes;
 	i.generation = atomic_load(&d->generation);
 	strncpy(i.type, d->ops->type, sizeof(i.type) - 1);
-	strncpy(i.engine, d->engine ? d->engine : "", sizeof(i.engine) - 1);
+	engine = d->engine;
+	strncpy(i.engine, engine ? engine : "", sizeof(i.engine) - 1);
 	memcpy(i.name, d->name, sizeof(i.name));
 	return br_result_write(info, &i, sizeof(i));
 }

@@ -32,7 +32,7 @@ static int file_chan_open(struct br_chan *chan)
 		return br_error(r, "no memory for the I/O of %s on one more queue", f->dev.name);
 	if (f->aio && br_aio_get(chan->queue, &c->aio) < 0) {
 		c->aio = NULL;
-		__atomic_store_n(&f->dev.engine, f->sync ? "sync" : "threads", __ATOMIC_RELAXED);
+		f->dev.engine = f->sync ? "sync" : "threads";
 	}
 	return 0;
 }
