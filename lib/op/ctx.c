@@ -104,15 +104,15 @@ void br_control_lock(struct br_ctx *ctx, struct br_control *c, struct br_op *op)
 	br_op_launch(op);
 	br_ctx_lock(ctx);
 	mine = !ctx->control;
-	if (mine)
+	if (mine) {
 		ctx->control = op;
-	else
+	} else {
+		br_wait_begin(ctx);	/* before anybody can end it */
 		br_list_add_tail(&ctx->control_waiters, &c->link);
+	}
 	br_ctx_unlock(ctx);
 	if (mine)
 		br_op_done(op, 0);
-	else
-		br_wait_begin(ctx);
 }
 
 void br_control_unlock(struct br_ctx *ctx)
@@ -188,8 +188,10 @@ static bool help_queues(struct br_ctx *ctx, bool service, bool waits)
 		did |= help_queue(q);
 		br_ctx_lock(ctx);
 		q->pins--;
-		if (br_list_empty(&q->ctx_link))
-			break;		/* it left the list meanwhile: the rest comes with the next call */
+		if (br_list_empty(&q->ctx_link)) {
+			did = true;	/* it left the list meanwhile: the rest is for the next call, which must come */
+			break;
+		}
 	}
 	br_ctx_unlock(ctx);
 	return did;
@@ -242,36 +244,84 @@ static void sleep_on(struct br_queue *q, uint64_t deadline_ns)
 	atomic_store(&q->owner, BR_QUEUE_BUSY);
 }
 
-static bool progress(struct br_ctx *ctx, struct br_queue *q)
+/*
+ * Silence the bells that would end our sleep at once, so that the next look is the last one before it.  The context's
+ * may be meant for others, too: who silences it looks after everything itself, and passes on what is left, pass_on().
+ */
+static void silence(struct br_ctx *ctx, struct br_queue *q)
 {
-	bool did = q && br_queue_run(q);
+	const struct blkremap_env *env = ctx->env;
 
-	return br_help(ctx, false) || did;
+	if (q)
+		env->ops->bell_clear(env, q->bell);
+	if (ctx->no_threads && !(q && q->bell == ctx->bell))
+		env->ops->bell_clear(env, ctx->bell);
+}
+
+/* Whoever else waits for the context's bell does not know yet when it has to be back. */
+static void pass_on(struct br_ctx *ctx)
+{
+	if (ctx->no_threads && br_help_deadline(ctx) != BR_NEVER)
+		ctx->env->ops->bell_ring(ctx->env, ctx->bell);
+}
+
+enum outcome { NOTHING, DID, DONE, LATE };
+
+/*
+ * One look at everything.  What the queue itself has to do comes to an end, because its owner is here; what we help
+ * others with need not, so the deadline is looked at meanwhile.
+ */
+static enum outcome look(struct br_ctx *ctx, struct br_queue *q, bool (*done)(void *arg), void *arg,
+			 uint64_t deadline_ns)
+{
+	bool own = q && br_queue_run(q), helped = br_help(ctx, false);
+
+	if (done(arg))
+		return DONE;
+	if (helped && !own && deadline_ns != BR_NEVER && br_now(ctx->env) >= deadline_ns)
+		return LATE;
+	return own || helped ? DID : NOTHING;
+}
+
+/* Look until there is nothing to do, the last time with the bells silent. */
+static enum outcome look_until_quiet(struct br_ctx *ctx, struct br_queue *q, bool (*done)(void *arg), void *arg,
+				     uint64_t deadline_ns)
+{
+	bool silent = !q && !ctx->no_threads;
+	enum outcome o;
+
+	for (;;) {
+		o = look(ctx, q, done, arg, deadline_ns);
+		if (o == DONE || o == LATE || (o == NOTHING && silent))
+			return o;
+		if (o == NOTHING) {
+			silence(ctx, q);
+			silent = true;
+		}
+	}
 }
 
 bool br_block(struct br_ctx *ctx, struct br_queue *q, bool (*done)(void *arg), void *arg, uint64_t deadline_ns)
 {
 	const struct blkremap_env *env = ctx->env;
 	uint64_t now, wake;
-	bool did, silent = false;
+	bool slept = false;
+	enum outcome o;
 
-	for (;; silent = false) {
-		do {
-			did = progress(ctx, q);
-			if (done(arg))
-				return true;
-			if (!did && q && !silent) {	/* silence the bell, then look once more */
-				env->ops->bell_clear(env, q->bell);
-				did = silent = true;
-			}
-		} while (did);
+	for (;; slept = true) {
+		o = look_until_quiet(ctx, q, done, arg, deadline_ns);
+		if (o == DONE || o == LATE)
+			break;
 		now = br_now(env);
 		if (now >= deadline_ns)
-			return false;
+			break;
 		wake = BR_MIN(deadline_ns, br_help_deadline(ctx));
 		if (q)
 			sleep_on(q, wake);
 		else
 			env->ops->idle(env, ctx, NULL, BR_MIN(wake, now + BR_HELP_NS));
 	}
+	if (slept)
+		pass_on(ctx);
+	return o == DONE;
 }

@@ -71,6 +71,7 @@ struct br_control {
 	struct br_op *op;
 };
 
+/* @ctx must be zeroed: only what is not zero at first is filled in.  (br_queue_init() zeroes its queue itself.) */
 int br_ctx_init(struct br_ctx *ctx, const struct blkremap_env *env, bool no_threads);
 void br_ctx_done(struct br_ctx *ctx);
 

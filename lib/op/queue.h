@@ -81,6 +81,7 @@ struct br_queue {
 	uint32_t pins;			/* helpers that look at it */
 };
 
+/* Zeroes *q first.  @ctx is ready (br_ctx_init(), which expects a zeroed context).  -EMFILE and the like: no bell. */
 int br_queue_init(struct br_queue *q, struct br_ctx *ctx, bool service);
 void br_queue_done(struct br_queue *q);		/* nothing in flight; closes sources and bell */
 
