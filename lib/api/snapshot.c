@@ -374,6 +374,7 @@ static int to_snapshot(struct blkremap_dev *dev, struct br_snapshot **ret)
 	return 0;
 }
 
+/* For a job, which would rather be refused at once than fail; the same is asked again when everything is drained. */
 int br_snapshot_check_drop(struct br_snapshot *s)
 {
 	if (s->fam->merging == s && !br_snapshot_merged(s))
@@ -401,10 +402,10 @@ int blkremap_snapshot_drop(struct blkremap_dev *snapshot)
 	struct br_snapshot *s;
 	int r = to_snapshot(snapshot, &s), error;
 
-	if (r == 0)
-		r = br_snapshot_check_drop(s);
-	if (r == 0)
-		r = br_change_run(s->dev.ctx, BR_CHANGE_DROP, &s, 1, BR_NEVER);
+	if (r < 0)
+		return r;
+	br_snapshot_unhold(s, true);	/* may it be dropped?  That is seen where nothing changes meanwhile */
+	r = br_change_run(s->dev.ctx, BR_CHANGE_DROP, &s, 1, BR_NEVER);
 	if (r < 0)
 		return r;
 	error = s->store.invalid_error;
