@@ -36,6 +36,7 @@ struct vol {
 	struct reg *reg;
 	bool crashed;	/* what base holds is what a crash left */
 	bool may_fail;
+	bool perhaps;	/* a crash came while it was taken: what it may show is settled, whether it exists is not */
 };
 
 struct sim_model {
@@ -192,9 +193,10 @@ void sim_model_crash(struct sim_model *m)
 	for (uint32_t i = 0; i < SIM_MAX_VOLS; i++) {
 		struct vol *v = &m->vol[i];
 
-		if (v->state == SIM_VOL_TAKING) {
+		if (v->state == SIM_VOL_TAKING && !v->perhaps) {
 			sim_model_taken(m, i, true);
-			v->state = SIM_VOL_TAKING;	/* perhaps */
+			v->state = SIM_VOL_TAKING;
+			v->perhaps = true;
 		}
 	}
 	for (uint32_t i = 0; i < SIM_MAX_VOLS; i++) {
@@ -443,6 +445,7 @@ void sim_model_taken(struct sim_model *m, uint32_t vol, bool success)
 void sim_model_settle(struct sim_model *m, uint32_t vol, bool exists)
 {
 	m->vol[vol].state = exists ? SIM_VOL_LIVE : SIM_VOL_GONE;
+	m->vol[vol].perhaps = false;
 }
 
 void sim_model_merge(struct sim_model *m, uint32_t vol)

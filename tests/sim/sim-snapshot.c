@@ -3,7 +3,7 @@
  * Run the stories of the snapshot family under the simulator.
  *
  *	sim-snapshot [--story NAME] [--seed N] [--schedules N] [--budget SECONDS] [--strategy dfs|pct|random]
- *		     [--all N] [--states N] [--mutant NAME] [--replay TEXT] [--calm] [--verbose]
+ *		     [--all N] [--states N] [--every] [--mutant NAME] [--replay TEXT] [--calm] [--verbose]
  *
  * One line a story: what was done, and the hash of all traces.  Exit status 1 and a line to replay when a promise is
  * broken.
@@ -23,6 +23,7 @@ struct options {
 	const char *story, *replay;
 	uint64_t seed, schedules, all;	/* all: at most so many when all are wanted; 0: no limit */
 	double budget;			/* seconds a story */
+	bool every;			/* crash at every point of the schedules, not at a share of them */
 	uint32_t states;		/* of one crash point */
 	int strategy;			/* -1: the story's own */
 	bool verbose, calm;		/* calm: no crashes */
@@ -134,7 +135,7 @@ static void one_schedule(struct run *run, bool crashes)
 		return;
 	c->salt++;
 	c->seed = run->seed;
-	c->one_in = 1 + points * run->options->states / SCHEDULE_STATES;
+	c->one_in = run->options->every ? 1 : 1 + points * run->options->states / SCHEDULE_STATES;
 	if (play(run, run->explore, &again) != trace && !c->text[0] && !c->hub.stop)
 		snprintf(c->text, sizeof(c->text), "the same schedule left another trace");
 }
@@ -337,7 +338,7 @@ static void parse(int argc, char **argv, struct options *o)
 		{ "budget", 1, NULL, 'b' },
 		{ "all", 1, NULL, 'a' }, { "strategy", 1, NULL, 'y' }, { "states", 1, NULL, 'c' },
 		{ "mutant", 1, NULL, 'm' }, { "replay", 1, NULL, 'r' },
-		{ "calm", 0, NULL, 'q' }, { "verbose", 0, NULL, 'v' }, { NULL, 0, NULL, 0 },
+		{ "calm", 0, NULL, 'q' }, { "every", 0, NULL, 'e' }, { "verbose", 0, NULL, 'v' }, { NULL, 0, NULL, 0 },
 	};
 	int c;
 
@@ -353,6 +354,7 @@ static void parse(int argc, char **argv, struct options *o)
 		case 'm': br_mutant = optarg; break;
 		case 'r': o->replay = optarg; break;
 		case 'q': o->calm = true; break;
+		case 'e': o->every = true; break;
 		case 'v': o->verbose = true; break;
 		default: exit(2);
 		}

@@ -248,6 +248,22 @@ static void point_in_time_may_lie_before_a_write_that_was_replaced_while_it_was_
 	assert_int_equal(see(SNAP, 1, a.data), SIM_RIGHT);
 }
 
+/* Two crashes before anybody has looked whether the snapshot exists: the first one has settled what it may show. */
+static void second_crash_leaves_a_snapshot_in_the_making_what_the_first_has_left_it(void **state)
+{
+	struct sector a = put(ORIGIN, 1, true), b;
+	uint32_t op;
+
+	(void)state;
+	sim_model_take(m, SNAP, ORIGIN);
+	op = begin(ORIGIN, 1, &b);
+	sim_model_ack(m, op, 0, true);
+	sim_model_crash(m);
+	sim_model_crash(m);
+	sim_model_settle(m, SNAP, true);
+	assert_int_equal(see(SNAP, 1, a.data), SIM_RIGHT);
+}
+
 static void merged_view_is_the_origins(void **state)
 {
 	struct sector a = put(ORIGIN, 1, false), s;
@@ -302,6 +318,7 @@ int main(void)
 		TEST(snapshot_write_is_seen_through_the_snapshot_alone),
 		TEST(write_that_races_with_the_point_in_time_is_in_it_or_not_and_then_for_ever),
 		TEST(point_in_time_may_lie_before_a_write_that_was_replaced_while_it_was_taken),
+		TEST(second_crash_leaves_a_snapshot_in_the_making_what_the_first_has_left_it),
 		TEST(merged_view_is_the_origins),
 		TEST(fork_does_not_change_its_parent),
 	};
