@@ -374,6 +374,23 @@ static void close_sections(struct br_stack *stack, struct blkremap_dev *keep)
 	}
 }
 
+/*
+ * What snapshots of this file are of must not be written past them.  NOLOCK is for those who say that they know what they do.
+ */
+static int check_bypass(const struct opener *o, const struct br_spec *top)
+{
+	if (o->flags & (BLKREMAP_RDONLY | BLKREMAP_NOLOCK) || br_spec_is(top, "origin"))
+		return 0;
+	for (uint32_t i = 0; i < o->stack->nr_sections; i++) {
+		struct br_spec *s = o->stack->sections[i];
+
+		if (br_spec_is(s, "snapshot") && br_spec_child(s, "origin") == top)
+			return br_error(-EBUSY, "section '%s' is the base of snapshot '%s': open it read-only, or give the "
+					"file an origin", top->section, s->section);
+	}
+	return 0;
+}
+
 static int open_stack(struct opener *o, struct br_spec *n, struct blkremap_dev **ret)
 {
 	struct br_spec *top;
@@ -383,7 +400,9 @@ static int open_stack(struct opener *o, struct br_spec *n, struct blkremap_dev *
 		return r;
 	top = br_stack_section(o->stack, br_spec_text(n, "section"));
 	o->top = top;
-	r = top ? open_node(o, top, o->flags, ret) : -EINVAL;
+	r = top ? check_bypass(o, top) : -EINVAL;
+	if (r == 0)
+		r = open_node(o, top, o->flags, ret);
 	close_sections(o->stack, r == 0 ? *ret : NULL);
 	br_stack_free(o->stack);
 	return r;

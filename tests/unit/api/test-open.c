@@ -282,6 +282,20 @@ static void an_origin_in_parentheses_is_closed_with_its_snapshot(void **state)
 	assert_int_equal(nothing_is_open(state), 0);
 }
 
+static void the_base_of_a_snapshot_is_not_written_past_it(void **state)
+{
+	struct blkremap_open_opts ro = { .size = sizeof(ro), .flags = BLKREMAP_RDONLY };
+	struct blkremap_dev *dev = NULL;
+
+	(void)state;
+	stack_file("[base]\ntype = file\npath = base.img\n"
+		   "[s]\ntype = snapshot\norigin = base\ntransient = yes\nchunk = 4K\n");
+	assert_int_equal(open_error("@v.blkr#base"), -EBUSY);
+	assert_non_null(strstr(blkremap_last_error(), "snapshot 's'"));
+	assert_int_equal(blkremap_open(ctx, "@v.blkr#base", &ro, &dev), 0);
+	closed(dev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +309,7 @@ int main(void)
 		AND_NOTHING_STAYS_OPEN(opening_an_origin_brings_all_its_snapshots),
 		AND_NOTHING_STAYS_OPEN(a_missing_store_keeps_the_origin_shut),
 		AND_NOTHING_STAYS_OPEN(an_origin_in_parentheses_is_closed_with_its_snapshot),
+		AND_NOTHING_STAYS_OPEN(the_base_of_a_snapshot_is_not_written_past_it),
 	};
 
 	return cmocka_run_group_tests(tests, make_world, remove_world);
