@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Queues: the owner word, the inbox, the bell.  First in every order of the atomic operations of two posters and an owner
- * who sleeps (queue.c and ctx.c are compiled into this program with atomics that give the turn away), then with threads.
- * Within one order memory is sequentially consistent, which is what these operations ask for.
+ * Queues: the owner word, the inbox, the bell.  First in every order of the atomic operations of two posters and an
+ * owner who sleeps, with at most three forced switches: queue.c and ctx.c are compiled into this program with atomics
+ * that give the turn away.  Within one order memory is sequentially consistent, which is what these operations ask for;
+ * that they ask for enough is for the thread sanitizer, in test-queue-threads.c.
  */
 #include "../fake-env.h"
 
