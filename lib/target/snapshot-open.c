@@ -47,6 +47,8 @@ static int make_durable(struct br_snapshot *s)
 	uint64_t writes = atomic_load(&s->dev.counters[BR_COUNT_WRITES]);
 
 	writes += atomic_load(&s->dev.counters[BR_COUNT_DISCARDS]);
+	if (br_snapshot_gone(s) == BR_GONE && s->store.invalid_error)
+		return br_error(s->store.invalid_error, "%s: the invalid mark is not durable", s->dev.name);
 	if ((!writes && s->fam->merging != s) || atomic_load(&s->gone) || s->cfg.transient)
 		return 0;
 	return br_family_flush_dev(s->store_dev);

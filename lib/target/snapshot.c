@@ -19,6 +19,16 @@ static struct br_leg *to_leg(struct br_op *op)
 
 /* ---- validity ---------------------------------------------------------------------------------------------------- */
 
+/* The one thing that nobody can help (protocols P8): the next open cannot know that the store has missed something. */
+static void tell_not_durable(struct br_snapshot *s)
+{
+	struct br_event e = { .type = BLKREMAP_EV_INVALIDATED, .code = BLKREMAP_CODE_META_FAILED, .dev_id = s->dev.id,
+			      .result = s->store.invalid_error,
+			      .text = "the invalid mark is not durable: remove the store, or it will be taken for valid" };
+
+	br_ctx_event(s->dev.ctx, &e);
+}
+
 enum br_gone br_snapshot_gone(struct br_snapshot *s)
 {
 	enum br_gone gone = atomic_load(&s->gone);
@@ -26,8 +36,9 @@ enum br_gone br_snapshot_gone(struct br_snapshot *s)
 		      BR_MUTANT("snap-invalidate-after-origin-write");
 
 	if (gone == BR_GOING && marked) {
-		atomic_store(&s->gone, BR_GONE);
 		gone = BR_GONE;
+		if (atomic_exchange(&s->gone, BR_GONE) == BR_GOING && s->store.invalid_error)
+			tell_not_durable(s);
 	}
 	return gone;
 }

@@ -5,6 +5,7 @@
  * sectors.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "blkremap/blkremap.h"
 #include "sim/story.h"
@@ -582,14 +583,21 @@ static int drop(struct story *s)
 
 /* ---- devices that fail ------------------------------------------------------------------------------------------- */
 
-/* One request of one disk fails, once or from then on; whatever comes of it, nobody is told anything wrong. */
+/*
+ * One request of one disk fails, once or from then on; whatever comes of it, nobody is told anything wrong.  A store that
+ * takes no write any more cannot be marked invalid either: that is the one exception (protocols P8), which the snapshot's
+ * user is told, and which no crash is looked at for.
+ */
 static int fault(struct story *s, const char *disk, const char *const *ops, uint32_t nr_ops)
 {
 	const char *op = ops[draw(s, nr_ops)];
+	uint32_t nth = 1 + draw(s, 8);
+	bool once = draw(s, 3) != 0;
 	char rule[96];
 
-	snprintf(rule, sizeof(rule), "disk=%s op=%s nth=%u %s EIO", disk, op, 1 + draw(s, 8), draw(s, 3) ? "once" :
-		 "forever");
+	snprintf(rule, sizeof(rule), "disk=%s op=%s nth=%u %s EIO", disk, op, nth, once ? "once" : "forever");
+	if (once || strcmp(op, "READ") == 0 || strcmp(op, "FLUSH") == 0 || strcmp(disk, "origin") == 0)
+		story_watch(s);
 	return sim_rule_add(s->w, rule);
 }
 
@@ -602,7 +610,6 @@ static int users_with_fault(struct story *s, const char *disk)
 		return r;
 	sim_model_may_fail(s->m, 1);
 	sim_model_may_fail(s->m, 2);
-	story_watch(s);
 	r = fault(s, disk, ops, 4);
 	story_spawn(s, origin_user);
 	story_spawn(s, snap_user);
