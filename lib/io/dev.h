@@ -59,8 +59,8 @@ struct br_dev_ops {
 	/* Look at the size below again, or set it (@bytes != 0).  May block shortly.  Optional. */
 	int (*resize)(struct br_dev *dev, uint64_t bytes, uint64_t *ret_bytes);
 	/*
-	 * Forget the device.  Called once, with no channel left.  Targets make their own metadata durable first, and
-	 * tell if they cannot; leaves flush nothing: what has to be durable was asked for by a FLUSH or FUA before.
+	 * Forget the device.  Called once, with no channel left.  Targets first make durable what was acknowledged
+	 * through them, and tell if they cannot; leaves flush nothing: whoever wants that asks by FLUSH or FUA before.
 	 */
 	int (*close)(struct br_dev *dev);
 };
