@@ -86,6 +86,7 @@ struct br_gate {
 	struct br_chan *chan;
 	struct br_req req;
 	bool close;
+	_Atomic bool expired;		/* time was up before the drain had begun */
 	void (*on_end)(struct br_gate *g, int error);	/* NULL: somebody waits for op.ended */
 	void *priv;
 };

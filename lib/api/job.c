@@ -87,6 +87,13 @@ static void finish(struct blkremap_job *j, int error)
 	be_over(j, error);
 }
 
+/* It may wait for its turn still, or for requests. */
+static void expire_gate(struct blkremap_job *j)
+{
+	atomic_store(&j->gate.expired, true);
+	br_dev_drain_cancel(j->dev, &j->gate.op);
+}
+
 static void time_is_up(struct br_task *task)
 {
 	struct br_timer *t = br_container_of(task, struct br_timer, task);
@@ -96,7 +103,7 @@ static void time_is_up(struct br_task *task)
 	if (j->ended)
 		be_over(j, j->ended_error);
 	else if (j->kind == BLKREMAP_JOB_SUSPEND)
-		br_dev_drain_cancel(j->dev, &j->gate.op);
+		expire_gate(j);
 	else
 		br_change_expire(&j->change);
 }
@@ -298,6 +305,9 @@ static void begin_gate(struct br_task *task)
 
 	j->gate = (struct br_gate){ .dev = j->dev, .close = j->kind == BLKREMAP_JOB_SUSPEND, .on_end = gate_ended,
 				    .priv = j };
+	br_ctx_lock(&j->ctx->core);
+	atomic_store(&j->gate.expired, j->canceled);
+	br_ctx_unlock(&j->ctx->core);
 	if (j->gate.close)
 		arm(j);
 	br_op_start(&j->gate.op, &br_gate_class, service(j));
@@ -601,7 +611,7 @@ int blkremap_job_cancel(struct blkremap_job *job)
 	if (!over && atomic_load(&job->merge))
 		br_merge_cancel(atomic_load(&job->merge));
 	if (!over && job->kind == BLKREMAP_JOB_SUSPEND)
-		br_dev_drain_cancel(job->dev, &job->gate.op);
+		expire_gate(job);
 	return 0;
 }
 

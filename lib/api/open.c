@@ -375,7 +375,8 @@ static void close_sections(struct br_stack *stack, struct blkremap_dev *keep)
 }
 
 /*
- * What snapshots of this file are of must not be written past them.  NOLOCK is for those who say that they know what they do.
+ * What snapshots of this file are of must not be written past them.  NOLOCK is for those who say that they know what
+ * they do.
  */
 static int check_bypass(const struct opener *o, const struct br_spec *top)
 {
@@ -385,8 +386,8 @@ static int check_bypass(const struct opener *o, const struct br_spec *top)
 		struct br_spec *s = o->stack->sections[i];
 
 		if (br_spec_is(s, "snapshot") && br_spec_child(s, "origin") == top)
-			return br_error(-EBUSY, "section '%s' is the base of snapshot '%s': open it read-only, or give the "
-					"file an origin", top->section, s->section);
+			return br_error(-EBUSY, "section '%s' is the base of snapshot '%s': read it only, or make it an origin",
+					top->section, s->section);
 	}
 	return 0;
 }

@@ -162,6 +162,8 @@ static int step_chan(struct br_op *op)
 
 static int step_drain(struct br_op *op)
 {
+	if (atomic_load(&to_gate(op)->expired))
+		return br_op_fail(op, -ETIMEDOUT);
 	br_dev_drain(to_gate(op)->dev, op);
 	return br_op_await(op, S_FLUSH);
 }
@@ -221,6 +223,7 @@ static int run_gate(struct blkremap_dev *dev, struct br_gate *g, uint64_t deadli
 	br_queue_enter(q);
 	br_op_start(&g->op, &br_gate_class, q);
 	if (!br_block(core, q, br_op_ended, &g->op, deadline_ns)) {
+		atomic_store(&g->expired, true);
 		br_dev_drain_cancel(dev->dev, &g->op);
 		br_block(core, q, br_op_ended, &g->op, BR_NEVER);
 	}

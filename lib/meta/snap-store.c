@@ -197,13 +197,13 @@ static struct br_snap_commit *next_ready(struct br_snap_store *s)
 	br_list_for_each(l, &s->order) {
 		if (to_commit(l)->ready)
 			return to_commit(l);
-		if (!to_commit(l)->dead && !BR_MUTANT("snap-commit-out-of-order"))
+		if (!BR_MUTANT("snap-commit-out-of-order"))
 			return NULL;	/* an older one is still being copied */
 	}
 	return NULL;
 }
 
-/* Under lock.  A dead place ahead of a ready one is left behind for good: one chunk of the store, no entry. */
+/* Under lock.  A place whose copy failed is in no order any more: one chunk of the store is left behind, no entry. */
 static void freeze(struct br_snap_store *s)
 {
 	uint64_t room = br_snap_entries_per_page(s) - s->nr % br_snap_entries_per_page(s);
@@ -289,8 +289,12 @@ static void write_page(struct br_snap_store *s, struct flushed token)
 {
 	struct br_req req = { .op = BR_WRITE, .flags = BR_FUA, .length = s->page_bytes };
 
-	if (token.batch != s->commits)
-		return;		/* cannot be: the token is made where the flush of this batch has completed */
+	/* Cannot be: the token is made where the flush of this batch has completed. */
+	if (token.batch != s->commits) {
+		br_op_launch(&s->commit.op);
+		br_op_done(&s->commit.op, -EIO);
+		return;
+	}
 	if (BR_MUTANT("snap-page-no-fua"))
 		req.flags = 0;
 	req.offset = br_snap_page_offset(s, s->nr);

@@ -50,7 +50,7 @@ enum br_snap_state {
 struct br_snap_commit {
 	struct br_list link;		/* of store->order or store->batch; under store->lock */
 	uint64_t old_chunk, new_chunk;
-	bool ready, dead;		/* under store->lock */
+	bool ready;			/* under store->lock */
 	bool foreign;			/* other queues have a hand in it: they may need help */
 	struct br_op *op;		/* granted when it is decided */
 	int error;

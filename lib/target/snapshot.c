@@ -24,7 +24,7 @@ static void tell_not_durable(struct br_snapshot *s)
 {
 	struct br_event e = { .type = BLKREMAP_EV_INVALIDATED, .code = BLKREMAP_CODE_META_FAILED, .dev_id = s->dev.id,
 			      .result = s->store.invalid_error,
-			      .text = "the invalid mark is not durable: remove the store, or it will be taken for valid" };
+			      .text = "the invalid mark is not durable: remove the store, it may look valid" };
 
 	br_ctx_event(s->dev.ctx, &e);
 }

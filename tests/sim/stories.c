@@ -584,9 +584,9 @@ static int drop(struct story *s)
 /* ---- devices that fail ------------------------------------------------------------------------------------------- */
 
 /*
- * One request of one disk fails, once or from then on; whatever comes of it, nobody is told anything wrong.  A store that
- * takes no write any more cannot be marked invalid either: that is the one exception (protocols P8), which the snapshot's
- * user is told, and which no crash is looked at for.
+ * One request of one disk fails, once or from then on; whatever comes of it, nobody is told anything wrong.  A store
+ * that takes no write any more cannot be marked invalid either: that is the one exception (protocols P8), which the
+ * snapshot's user is told, and which no crash is looked at for.
  */
 static int fault(struct story *s, const char *disk, const char *const *ops, uint32_t nr_ops)
 {
