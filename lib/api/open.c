@@ -386,7 +386,8 @@ static int check_bypass(const struct opener *o, const struct br_spec *top)
 		struct br_spec *s = o->stack->sections[i];
 
 		if (br_spec_is(s, "snapshot") && br_spec_child(s, "origin") == top)
-			return br_error(-EBUSY, "section '%s' is the base of snapshot '%s': read it only, or make it an origin",
+			return br_error(-EBUSY,
+					"section '%s' is the base of snapshot '%s': read it only, or make it an origin",
 					top->section, s->section);
 	}
 	return 0;
