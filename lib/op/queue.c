@@ -75,7 +75,8 @@ int br_queue_enter(struct br_queue *q)
 		env->ops->idle(env, q->ctx, NULL, br_now(env) + 10000);
 		seen = BR_QUEUE_IDLE;
 	}
-	atomic_fetch_add_explicit(&q->epoch, 1, memory_order_relaxed);
+	/* Nobody else is inside, so nobody else writes it. */
+	atomic_store_explicit(&q->epoch, atomic_load_explicit(&q->epoch, memory_order_relaxed) + 1, memory_order_relaxed);
 	return 0;
 }
 

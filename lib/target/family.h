@@ -139,23 +139,24 @@ struct br_face_chan {
 	struct br_family_chan *fc;
 };
 
-/* One piece of a request, inside one chunk.  From fc->legs. */
+/* One piece of a request, inside one chunk.  From fc->legs.  What every leg needs comes first, in as few cache lines. */
 struct br_leg {
 	struct br_req req;		/* what goes down */
-	struct br_op op;		/* when it must wait for something */
 	struct br_family_chan *fc;
 	struct br_snapshot *snap;	/* whose face; NULL: the origin's */
-	struct br_snapshot *passing;	/* a discard that this snapshot passes down: not its own business */
 	struct br_req *parent;
 	uint64_t chunk;			/* of snap, or of the merging snapshot */
-	struct br_entry entry;		/* held while `entered` */
+	struct br_snapshot *passing;	/* a discard that this snapshot passes down: not its own business */
+	int wait_error;			/* of what it waited for */
 	bool entered;
 	bool written;			/* its copy-out has stored its data: nothing left to write */
 	bool foreign;			/* it waits for another queue */
 	bool holds;			/* `hold` is taken, to be given back */
 	bool protects_only;		/* nothing is to be written: merge makes room for what it will write itself */
-	struct br_op *parent_op;	/* of such a leg, instead of a parent request */
-	int wait_error;			/* of what it waited for */
+	struct br_entry entry;		/* held while `entered` */
+	/* Only of those that must wait for something. */
+	struct br_op op;
+	struct br_op *parent_op;	/* of one that protects only, instead of a parent request */
 	struct br_list wait_link;	/* in a part's waiters (fam->lock) or fc->cow_waiters */
 	struct br_snap_invalidate mark;
 	struct br_range_hold hold;
