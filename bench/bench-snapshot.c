@@ -125,9 +125,11 @@ static double raw_ops(int fd, bool write, int depth, int total)
 			else
 				io_prep_pread(p[i], fd, buf, BLOCK, (long long)some_block());
 		}
-		if (sent < total && io_submit(ctx, n, p) != n)
-			die("io_submit");
-		sent += n;
+		if (sent < total) {
+			if (io_submit(ctx, n, p) != n)
+				die("io_submit");
+			sent += n;
+		}
 		n = io_getevents(ctx, 1, depth, ev, NULL);
 		must(n, "io_getevents");
 		for (int i = 0; i < n; i++)
@@ -210,9 +212,11 @@ static double our_ops(struct blkremap_dev *dev, bool write, int depth, int total
 						      .offset = some_block(),
 						      .length = BLOCK, .iov = &iov[slots[i]], .iovcnt = 1,
 						      .user_data = (uint64_t)slots[i] };
-		if (sent < total && blkremap_submit_io(q, io, (uint32_t)n) != n)
-			die("submit");
-		sent += n;
+		if (sent < total) {
+			if (blkremap_submit_io(q, io, (uint32_t)n) != n)
+				die("submit");
+			sent += n;
+		}
 		n = blkremap_reap(q, done, 1, (uint32_t)depth, -1);
 		must(n, "reap");
 		for (int i = 0; i < n; i++) {
