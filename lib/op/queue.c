@@ -67,7 +67,7 @@ void br_queue_done(struct br_queue *q)
 int br_queue_enter(struct br_queue *q)
 {
 	const struct blkremap_env *env = q->ctx->env;
-	uint32_t seen = BR_QUEUE_IDLE;
+	uint32_t seen = BR_QUEUE_IDLE, epoch;
 
 	while (!atomic_compare_exchange_strong(&q->owner, &seen, BR_QUEUE_BUSY)) {
 		if (seen != BR_QUEUE_HELPED)
@@ -76,7 +76,8 @@ int br_queue_enter(struct br_queue *q)
 		seen = BR_QUEUE_IDLE;
 	}
 	/* Nobody else is inside, so nobody else writes it. */
-	atomic_store_explicit(&q->epoch, atomic_load_explicit(&q->epoch, memory_order_relaxed) + 1, memory_order_relaxed);
+	epoch = atomic_load_explicit(&q->epoch, memory_order_relaxed);
+	atomic_store_explicit(&q->epoch, epoch + 1, memory_order_relaxed);
 	return 0;
 }
 

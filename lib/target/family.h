@@ -139,7 +139,7 @@ struct br_face_chan {
 	struct br_family_chan *fc;
 };
 
-/* One piece of a request, inside one chunk.  From fc->legs.  What every leg needs comes first, in as few cache lines. */
+/* One piece of a request, inside one chunk.  From fc->legs.  What every leg needs comes first, in few cache lines. */
 struct br_leg {
 	struct br_req req;		/* what goes down */
 	struct br_family_chan *fc;
