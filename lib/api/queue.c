@@ -90,13 +90,6 @@ int blkremap_queue_open(struct blkremap_dev *dev, const struct blkremap_queue_op
 	return 0;
 }
 
-static bool is_quiet(void *arg)
-{
-	struct br_queue *q = arg;
-
-	return q->ops == 0 && !br_queue_has_work(q) && br_queue_in_flight(q) == 0;
-}
-
 int blkremap_queue_close(struct blkremap_queue *q)
 {
 	const struct blkremap_env *env;
@@ -112,7 +105,7 @@ int blkremap_queue_close(struct blkremap_queue *q)
 	}
 	ctx = q->q.ctx;
 	env = ctx->env;
-	br_block(ctx, &q->q, is_quiet, &q->q, BR_NEVER);
+	br_block(ctx, &q->q, br_queue_is_quiet, &q->q, BR_NEVER);
 	br_sync_control(&q->q);
 	br_chan_put(q->chan);
 	br_control_unlock(ctx);

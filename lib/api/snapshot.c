@@ -102,18 +102,12 @@ static int step_formatted(struct br_op *op)
 	return BR_OP_END;
 }
 
-static void format_finish(struct br_op *op, int error)
-{
-	(void)op;
-	(void)error;
-}
-
 static const struct br_op_step format_steps[] = {
 	{ "format", step_format, BR_OP_END },
 	{ "formatted", step_formatted, BR_OP_END },
 };
 
-static const struct br_op_class format_class = { "create", format_finish, format_steps };
+static const struct br_op_class format_class = { "create", NULL, format_steps };
 
 static int format(struct br_sync *io, struct br_dev *store, uint64_t chunk)
 {

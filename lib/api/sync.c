@@ -245,23 +245,13 @@ int blkremap_suspend(struct blkremap_dev *dev, uint32_t flags, int64_t timeout_n
 	return r < 0 ? br_error(r, "%s: what was written could not be made durable", dev->dev->name) : 0;
 }
 
-static bool is_suspended(struct br_dev *d)
-{
-	bool yes;
-
-	br_ctx_lock(d->ctx);
-	yes = d->suspends != 0;
-	br_ctx_unlock(d->ctx);
-	return yes;
-}
-
 int blkremap_resume(struct blkremap_dev *dev)
 {
 	struct br_gate g = { .close = false };
 
 	if (!dev)
 		return br_error(-EINVAL, "resume: no device");
-	if (!is_suspended(dev->dev))
+	if (!br_dev_is_suspended(dev->dev))
 		return br_error(-EINVAL, "%s is not suspended", dev->dev->name);
 	return run_gate(dev, &g, BR_NEVER);
 }

@@ -391,7 +391,7 @@ void br_dev_drain(struct br_dev *dev, struct br_op *op)
 	talk(dev, op, &text, 1);
 }
 
-static bool is_suspended(struct br_dev *dev)
+bool br_dev_is_suspended(struct br_dev *dev)
 {
 	bool yes;
 
@@ -407,7 +407,7 @@ static int open_gate(struct br_chan *c, void *arg)
 	struct br_task *t;
 
 	(void)arg;
-	if (is_suspended(c->dev))
+	if (br_dev_is_suspended(c->dev))
 		return 0;
 	c->gated = false;
 	br_task_list_init(&c->held);

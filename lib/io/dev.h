@@ -160,6 +160,7 @@ void br_dev_broadcast(struct br_dev *dev, struct br_op *op, int (*fn)(struct br_
  */
 void br_dev_drain(struct br_dev *dev, struct br_op *op);
 void br_dev_resume(struct br_dev *dev, struct br_op *op);
+bool br_dev_is_suspended(struct br_dev *dev);
 /*
  * Give a drain up that @op still waits for: the gates open again, and the op goes on with -ETIMEDOUT.  Does nothing if
  * it has been granted already.  Any thread.

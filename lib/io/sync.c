@@ -24,18 +24,12 @@ static int step_locked(struct br_op *op)
 	return BR_OP_END;
 }
 
-static void control_finish(struct br_op *op, int error)
-{
-	(void)op;
-	(void)error;
-}
-
 static const struct br_op_step control_steps[] = {
 	{ "lock", step_lock, BR_OP_END },
 	{ "locked", step_locked, BR_OP_END },
 };
 
-static const struct br_op_class control_class = { "control", control_finish, control_steps };
+static const struct br_op_class control_class = { "control", NULL, control_steps };
 
 void br_sync_control(struct br_queue *q)
 {
@@ -66,18 +60,10 @@ int br_sync_open(struct br_sync *s, struct br_ctx *ctx, struct br_dev *dev)
 	return r;
 }
 
-/* Ops that this queue began may still wait for readers on other queues. */
-static bool is_quiet(void *arg)
-{
-	struct br_queue *q = arg;
-
-	return q->ops == 0 && !br_queue_has_work(q) && br_queue_in_flight(q) == 0;
-}
-
 void br_sync_close(struct br_sync *s)
 {
 	br_queue_enter(&s->queue);
-	br_block(s->queue.ctx, &s->queue, is_quiet, &s->queue, BR_NEVER);
+	br_block(s->queue.ctx, &s->queue, br_queue_is_quiet, &s->queue, BR_NEVER);
 	br_sync_control(&s->queue);
 	br_chan_put(s->chan);
 	br_control_unlock(s->queue.ctx);

@@ -273,18 +273,12 @@ static int step_marked(struct br_op *op)
 	return BR_OP_END;
 }
 
-static void mark_finish(struct br_op *op, int error)
-{
-	(void)op;
-	(void)error;
-}
-
 static const struct br_op_step mark_steps[] = {
 	[I_MARK] = { "mark", step_mark, I_DONE },
 	[I_DONE] = { "marked", step_marked, BR_OP_END },
 };
 
-static const struct br_op_class mark_class = { "snap-invalidate", mark_finish, mark_steps };
+static const struct br_op_class mark_class = { "snap-invalidate", NULL, mark_steps };
 
 void br_snap_store_invalidate(struct br_snap_store *s, struct br_chan *chan, struct br_snap_invalidate *w,
 			      struct br_op *op)

@@ -28,7 +28,8 @@ static void run(struct br_op *op, int step)
 	}
 	op->queue->ops--;
 	op->ended = true;
-	cls->finish(op, op->error);
+	if (cls->finish)
+		cls->finish(op, op->error);
 }
 
 static void resume(struct br_task *task)

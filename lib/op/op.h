@@ -42,7 +42,7 @@ struct br_op_step {
 
 struct br_op_class {
 	const char *name;
-	void (*finish)(struct br_op *op, int error);	/* consumes op */
+	void (*finish)(struct br_op *op, int error);	/* consumes op; NULL: somebody waits for br_op_ended() */
 	const struct br_op_step *steps;
 };
 

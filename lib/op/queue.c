@@ -232,3 +232,11 @@ uint32_t br_queue_in_flight(const struct br_queue *q)
 		n += s->in_flight;
 	return n;
 }
+
+/* Ops that began here may still wait for readers on other queues. */
+bool br_queue_is_quiet(void *queue)
+{
+	struct br_queue *q = queue;
+
+	return q->ops == 0 && !br_queue_has_work(q) && br_queue_in_flight(q) == 0;
+}

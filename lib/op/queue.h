@@ -98,6 +98,8 @@ void br_queue_add_source(struct br_queue *q, struct br_source *s);
 void br_queue_set_notify(struct br_queue *q, bool on);
 uint32_t br_queue_in_flight(const struct br_queue *q);	/* of all sources */
 bool br_queue_has_work(const struct br_queue *q);	/* ready tasks or a filled inbox */
+/* Nothing is left to do here: no op, no task, no request.  @queue is the queue; fits br_block(). */
+bool br_queue_is_quiet(void *queue);
 
 /* Any thread. */
 void br_queue_post(struct br_queue *q, struct br_task *task);

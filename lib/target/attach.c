@@ -6,8 +6,7 @@
  *	for each family: take its turn		# a merge stands still between two rounds
  *	for each face: drain			# new requests wait at the gates
  *	act:
- *		take:	flush(base)		# what was acknowledged is in the snapshot, so it must not vanish in a
- *		crash
+ *		take:	flush(base)		# what was acknowledged is in the snapshot: no crash may undo it
  *			format(store), join
  *		attach:	join			# refused if the origin was written since it was opened
  *		drop:	mark invalid, durably, leave
